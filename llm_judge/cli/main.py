@@ -1,0 +1,89 @@
+"""`llm-judge`: the command tree, and the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from llm_judge import __version__
+from llm_judge.cli import judge as judge_command
+from llm_judge.cli import models as models_command
+from llm_judge.cli import show as show_command
+from llm_judge.errors import ExitCode, JudgeError
+
+_EPILOG = (
+    "Exit codes: 0 done, nothing found · 1 done, something found · 2 could not run · "
+    "3 ran, but at least one item has no decision of its own."
+)
+
+app = typer.Typer(
+    name="llm-judge",
+    help="Judge text, images, sound and video by Community Guidelines written as YAML.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("judge", epilog=_EPILOG)(judge_command.judge)
+app.add_typer(show_command.app, name="show")
+app.add_typer(models_command.app, name="models")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"llm-judge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Judge text, images, sound and video by Community Guidelines written as YAML."""
+
+
+def main() -> None:
+    """Run the command line; no error reaches the user as a traceback.
+
+    Set ``LLM_JUDGE_DEBUG=1`` to see tracebacks of unexpected errors.
+    """
+    try:
+        app()
+    except JudgeError as error:
+        _print_error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _say("stopped")
+        sys.exit(ExitCode.UNDECIDED)
+    except BrokenPipeError:
+        # The reader went away (`| head`): not an error of ours, and stdout cannot be flushed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.COULD_NOT_RUN)
+    except Exception as error:
+        if os.environ.get("LLM_JUDGE_DEBUG"):
+            raise
+        what = " ".join(str(error).split())[:300]
+        _say(f"error: internal error: {type(error).__name__}: {what}")
+        _say("  = help: this is a fault of llm-judge; run with LLM_JUDGE_DEBUG=1 and report what it prints")
+        sys.exit(ExitCode.COULD_NOT_RUN)
+
+
+def _print_error(error: JudgeError) -> None:
+    diagnostics = getattr(error, "diagnostics", ())
+    if diagnostics:
+        from llm_judge.diagnostics import to_text
+
+        _say(to_text(diagnostics))
+    _say(f"error: {error.message}")
+    if error.hint:
+        _say(f"  = help: {error.hint}")
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)

@@ -1,0 +1,143 @@
+"""Picture file → Content: the lines of text in it, and a nudity score.
+
+The picture itself is not handed on: what a text model is told is only what was read and measured
+here, and the coverage says so. Knows nothing about policies or prompts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llm_judge.content.content import Content, Coverage, Modality, Segment, SegmentKind
+from llm_judge.content.files import named, read_file
+from llm_judge.content.limits import DEFAULT_LIMITS, Limits
+from llm_judge.content.nudity import nudity_fact, nudity_score
+from llm_judge.content.ocr import Line, key_of, read_lines
+from llm_judge.content.sandbox import require_media, shared_sandbox
+from llm_judge.content.sniff import missing_bytes, sniff
+from llm_judge.errors import ContentDamaged, ContentUnsupported
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SENSES = ("ocr", "nudity score")
+NOT_SEEN = "the picture itself was not seen by the model, only its text and scores"
+
+
+def from_image(
+    path_or_bytes: Path | str | bytes,
+    id: str | None = None,
+    *,
+    source: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Content:
+    """Return a PNG, JPEG, WebP or GIF picture as content.
+
+    Segments are the lines read, each once, with the box in pixels of the upright picture and, where
+    the picture moves, frame and seconds; one signal segment where there is no text. Transparent
+    parts are read on white and on black.
+
+    Raises:
+        ContentNotFound, ContentEmpty, ContentTooLarge, ContentUnsupported, ContentDamaged
+        PackageError: the packaged nudity model is missing.
+    """
+    data, source = read_file(path_or_bytes, source, limits.image_bytes)
+    name = named(source, "the picture")
+    kind = sniff(data[:64])
+    if kind is None or kind.modality is not Modality.IMAGE or kind.decoder is None:
+        raise ContentUnsupported(
+            f"{name} holds {f'{kind.name} data' if kind else 'no known format'}, no picture"
+        )
+    require_media("PIL", "numpy", "rapidocr", "onnxruntime")
+    if missing := missing_bytes(kind.decoder, data):
+        raise ContentDamaged(f"{name} is cut short: {missing} bytes are missing")
+    options = {"format": kind.decoder, "max_pixels": limits.image_pixels, "max_frames": limits.image_frames}
+    header, raw = shared_sandbox().run("image", name, data, options, limits)
+    lines, score, notes = _perceive(header, raw)
+    digest = hashlib.sha256(data).hexdigest()
+    return Content(
+        id=id or source or digest[:12],
+        sha256=digest,
+        modality=Modality.IMAGE,
+        segments=_segments(lines, header),
+        coverage=_coverage(header, notes),
+        source=source,
+        facts=_facts(header, score),
+    )
+
+
+def pictures(header: Mapping[str, Any], raw: bytes) -> list[tuple[Mapping[str, Any], NDArray[np.uint8]]]:
+    """Return each picture the decoder sent with its place, as arrays of shape (height, width, 3).
+
+    Raises:
+        ContentDamaged: what the decoder says does not fit what it sent.
+    """
+    import numpy as np
+
+    found, offset = [], 0
+    for place in header["pictures"]:
+        height, width = int(place["height"]), int(place["width"])
+        size = height * width * 3
+        if height < 1 or width < 1 or offset + size > len(raw):
+            raise ContentDamaged("the decoder sent a picture that is not all there")
+        pixels = np.frombuffer(raw, np.uint8, size, offset).reshape(height, width, 3)
+        found.append((place, pixels))
+        offset += size
+    return found
+
+
+def _perceive(
+    header: Mapping[str, Any], raw: bytes
+) -> tuple[list[tuple[Mapping[str, Any], Line]], float, list[str]]:
+    """Return each distinct line with the place it was first read, and the highest nudity score."""
+    lines: dict[str, tuple[Mapping[str, Any], Line]] = {}
+    highest = 0.0
+    notes: list[str] = []
+    for place, pixels in pictures(header, raw):
+        scale = int(header["width"]) / pixels.shape[1]
+        for line in read_lines(pixels):
+            left, top, right, bottom = (round(edge * scale) for edge in line.box)
+            lines.setdefault(key_of(line.text), (place, replace(line, box=(left, top, right, bottom))))
+        highest = max(highest, nudity_score(pixels))
+        if scale > 2 and not notes:
+            notes.append(f"read at {100 / scale:.0f} % of its size; small print may be lost")
+    return list(lines.values()), highest, notes
+
+
+def _segments(lines: list[tuple[Mapping[str, Any], Line]], header: Mapping[str, Any]) -> tuple[Segment, ...]:
+    if not lines:
+        words = f"picture {header['width']}x{header['height']}, no text found"
+        return (Segment(1, SegmentKind.SIGNAL, words),)
+    moving = header["frames"] > 1
+    return tuple(
+        Segment(
+            number,
+            SegmentKind.OCR,
+            line.text,
+            start_s=place["start_s"] if moving else None,
+            frame=place["frame"] if moving else None,
+            box=line.box,
+        )
+        for number, (place, line) in enumerate(lines, start=1)
+    )
+
+
+def _coverage(header: Mapping[str, Any], notes: list[str]) -> Coverage:
+    total, seen = int(header["frames"]), int(header["frames_seen"])
+    if seen < total:
+        notes.append(f"{seen} of {total} frames were looked at")
+    if header["frames_reached"] < total:
+        notes.append(f"frames after number {header['frames_reached']} were not looked at")
+    return Coverage("frames", seen, total, SENSES, (NOT_SEEN, *notes))
+
+
+def _facts(header: Mapping[str, Any], score: float) -> tuple[str, ...]:
+    facts = [nudity_fact(score)]
+    if any(place["ground"] == "black" for place in header["pictures"]):
+        facts.append("has transparent parts; read on white and on black")
+    return tuple(facts)

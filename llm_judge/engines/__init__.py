@@ -1,0 +1,1 @@
+"""What answers prompts: the protocol, and the engines that obey it."""

@@ -1,0 +1,112 @@
+"""The packaged GGUF file → a safetensors folder in the cache, once.
+
+Reading 4-bit GGUF takes transformers some twenty seconds; the unpacked bfloat16 file loads in one. The
+folder appears by a rename and carries the SHA-256 of its files; one that does not match is made again.
+Knows nothing about prompts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from llm_judge.engines.tokens import packaged_definition
+from llm_judge.errors import EngineUnavailable, PackageError
+from llm_judge.packaged import derived_folder, ensure, file_sha256, find
+
+MODEL = "smollm2-135m-instruct"
+_MANIFEST = "sha256.json"
+_LAYOUT = "safetensors-bfloat16-1"  # change it when the files written here change
+
+
+def converted_model(fetch: bool = True) -> Path:
+    """Return the folder of the packaged model as verified safetensors, converting it first if need be.
+
+    Raises:
+        PackageError: the packaged model is missing or damaged, or the cache cannot be written.
+        EngineUnavailable: transformers or gguf are not installed, or do not read this file.
+    """
+    folder = derived_folder(MODEL) / _LAYOUT
+    if _is_whole(folder):
+        return folder
+    source = ensure(MODEL, fetch) / find(MODEL).files[0].name
+    print(f"unpacking {MODEL} into the cache, once (about 20 s)", file=sys.stderr)  # noqa: T201
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{_LAYOUT}.", dir=folder.parent))
+        try:
+            _convert(source, partial)
+            _put(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise PackageError(
+            f"the unpacked model cannot be written to `{folder.parent}`: {error.strerror or error}",
+            hint="free some space or set LLM_JUDGE_CACHE to a folder on another disk",
+        ) from None
+    return folder
+
+
+def model_sha256() -> str:
+    """Return the SHA-256 of the GGUF file the converted weights stand for."""
+    return find(MODEL).files[0].sha256
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        digests = json.loads((folder / _MANIFEST).read_text("utf-8"))
+        return bool(digests) and all(file_sha256(folder / name) == digest for name, digest in digests.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _convert(source: Path, folder: Path) -> None:
+    try:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+        from transformers.utils import logging
+    except ImportError as error:
+        raise EngineUnavailable(
+            f"the in-process model needs `{error.name}`", hint="pip install 'llm-judge[local]'"
+        ) from None
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
+        model = AutoModelForCausalLM.from_pretrained(
+            source.parent,
+            gguf_file=source.name,
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.bfloat16,
+        )
+    except (ImportError, ValueError, RuntimeError) as error:
+        raise EngineUnavailable(f"`{source.name}` cannot be unpacked: {_first_line(error)}") from None
+    # Prompts are counted with the shipped tokenizer before any model is there, so the two must agree.
+    if json.loads(tokenizer.backend_tokenizer.to_str()) != json.loads(packaged_definition()):
+        raise EngineUnavailable(f"the tokenizer in `{source.name}` is not the one shipped with llm-judge")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    digests = {path.name: file_sha256(path) for path in sorted(folder.iterdir())}
+    (folder / _MANIFEST).write_text(json.dumps(digests, indent=1), "utf-8")
+
+
+def _put(partial: Path, folder: Path) -> None:
+    """Move the finished folder into place; another process may have been first with the same files."""
+    if folder.exists():
+        old = Path(tempfile.mkdtemp(prefix=".old.", dir=folder.parent))
+        os.replace(folder, old / folder.name)
+        shutil.rmtree(old, ignore_errors=True)
+    try:
+        partial.chmod(0o755)
+        partial.rename(folder)
+    except OSError:
+        if not _is_whole(folder):
+            raise
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,167 @@
+"""An engine that answers what it was told to: for tests of everything that uses an engine."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from llm_judge.engines.protocol import Completion, EngineInfo, Reading
+from llm_judge.errors import EngineError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from llm_judge.engines.protocol import GenerateRequest, ReadRequest
+    from llm_judge.prompt import Question
+
+_NEVER = 1e-9  # a label that was given no probability
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedRead:
+    """Label probabilities for questions whose id matches, about bodies that contain the words.
+
+    Attributes:
+        question: a question id, ``*`` standing for anything.
+        contains: words looked for in the body; empty matches every body.
+        probabilities: label → probability; a label left out is next to impossible.
+    """
+
+    question: str
+    contains: str
+    probabilities: Mapping[str, float]
+
+    def matches(self, question: Question, body: str) -> bool:
+        """Whether this line answers the question about this body."""
+        return fnmatchcase(question.id, self.question) and self.contains in body
+
+
+@dataclass(slots=True)
+class ScriptedEngine:
+    """Answers from tables; the first match wins.
+
+    Attributes:
+        reads: what to answer; without a match ``default`` is used.
+        default: label → probability; labels a question does not have are ignored.
+        completions: (words in the body or the instruction, JSON value to answer), the first match wins;
+            without a match the smallest JSON that obeys the schema.
+        failures: (words in the body, message): such a request raises ``EngineError`` for its whole call.
+        context_tokens: longest prompt, in words separated by white space.
+        read_calls, generate_calls, questions_read: counters.
+    """
+
+    reads: Sequence[ScriptedRead] = ()
+    default: Mapping[str, float] = field(default_factory=lambda: {"no": 0.98, "yes": 0.01, "except": 0.001})
+    completions: Sequence[tuple[str, Any]] = ()
+    failures: Sequence[tuple[str, str]] = ()
+    context_tokens: int = 8192
+    read_calls: int = 0
+    generate_calls: int = 0
+    questions_read: int = 0
+
+    @classmethod
+    def from_file(cls, path: Path) -> ScriptedEngine:
+        """Build one from JSON with the keys ``reads``, ``default``, ``completions``, ``failures``.
+
+        Raises:
+            UsageError: the file cannot be read or does not have this shape.
+        """
+        try:
+            script = json.loads(path.read_text("utf-8"))
+            engine = cls(
+                reads=[ScriptedRead(**line) for line in script.get("reads", [])],
+                completions=[(line["contains"], line["json"]) for line in script.get("completions", [])],
+                failures=[(line["contains"], line["message"]) for line in script.get("failures", [])],
+            )
+            engine.default = script.get("default", engine.default)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UsageError(f"`{path}` is not a script for the engine: {error}") from None
+        return engine
+
+    @property
+    def info(self) -> EngineInfo:
+        """A fixed identity."""
+        return EngineInfo("scripted", "scripted", "0" * 64, None, "float32", self.context_tokens)
+
+    @property
+    def special_tokens(self) -> tuple[str, ...]:
+        """The two that most chat formats have."""
+        return ("<|im_start|>", "<|im_end|>")
+
+    def count_tokens(self, text: str) -> int:
+        """Return the number of words."""
+        return len(text.split())
+
+    def read(self, requests: Sequence[ReadRequest]) -> list[list[Reading]]:
+        """Answer every question from the table."""
+        self.read_calls += 1
+        for request in requests:
+            self._check(request.prompt.prefix, request.prompt.body)
+        return [
+            [self._reading(question, request.prompt.body) for question in request.questions]
+            for request in requests
+        ]
+
+    def generate(self, requests: Sequence[GenerateRequest]) -> list[Completion]:
+        """Answer every request from the table, or with the smallest JSON that obeys its schema."""
+        self.generate_calls += 1
+        return [self._completion(request) for request in requests]
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    def _reading(self, question: Question, body: str) -> Reading:
+        self.questions_read += 1
+        chosen = next((r.probabilities for r in self.reads if r.matches(question, body)), self.default)
+        found = {label: max(chosen.get(label, 0.0), _NEVER) for label in question.labels}
+        return Reading({label: math.log(p) for label, p in found.items()}, min(1.0, sum(found.values())))
+
+    def _completion(self, request: GenerateRequest) -> Completion:
+        self._check(request.prompt.prefix, request.prompt.body)
+        seen = f"{request.prompt.body}\n{request.instruction}"
+        value = next((value for words, value in self.completions if words in seen), None)
+        if value is None:
+            value = smallest(request.schema)
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return Completion(text, "stop", self.count_tokens(seen), self.count_tokens(text))
+
+    def _check(self, prefix: str, body: str) -> None:
+        for words, message in self.failures:
+            if words in body:
+                raise EngineError(message)
+        over = self.count_tokens(prefix) + self.count_tokens(body) - self.context_tokens
+        if over > 0:
+            raise EngineError(
+                f"the prompt is {over} tokens over the {self.context_tokens} that scripted reads"
+            )
+
+
+def smallest(schema: Mapping[str, Any]) -> Any:
+    """Return a small value that obeys a JSON schema of objects, arrays, enums and plain types."""
+    for key in ("const", "default"):
+        if key in schema:
+            return schema[key]
+    if "enum" in schema:
+        return schema["enum"][0]
+    for key in ("anyOf", "oneOf"):
+        if key in schema:
+            return smallest(schema[key][0])
+    kind = schema.get("type")
+    if kind == "object":
+        required = schema.get("required", list(schema.get("properties", {})))
+        return {
+            name: smallest(part) for name, part in schema.get("properties", {}).items() if name in required
+        }
+    if kind == "array":
+        return [smallest(schema.get("items", {}))] * schema.get("minItems", 0)
+    plain: dict[Any, Any] = {
+        "string": "x" * schema.get("minLength", 0),
+        "integer": schema.get("minimum", 0),
+        "number": schema.get("minimum", 0),
+        "boolean": False,
+    }
+    return plain.get(kind)

@@ -1,0 +1,195 @@
+"""Text → token ids in the chat format, without torch: HEAD prefix MID body "\\n\\n" question TAIL.
+
+Every piece is tokenised on its own and the ids are joined, so what is cached for one question is what
+another question reads. Only the template's own pieces may hold control tokens; a control string inside
+a prefix, a content or a question is split into ordinary tokens. Knows nothing about models.
+"""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from llm_judge.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tokenizers import Tokenizer
+
+    from llm_judge.prompt import Prompt
+
+_BETWEEN = "\n\n"  # between the content and the question
+# Sentinels that no template changes and that occur in none.
+_PREFIX, _USER = "Qprefixq", "Quserq"
+
+
+class ChatTokens:
+    """A tokenizer with its control tokens kept apart from ordinary text.
+
+    Args:
+        definition: the text of a ``tokenizer.json``.
+        end_of_turn: the control token that ends a turn.
+
+    Raises:
+        EngineError: the definition cannot be read or lacks ``end_of_turn``.
+    """
+
+    def __init__(self, definition: str, end_of_turn: str) -> None:
+        self._template = _tokenizer(definition)
+        self._plain = _tokenizer(definition)
+        # With this switch, a control string in the text is tokenised like any other text.
+        self._plain.encode_special_tokens = True
+        added = self._template.get_added_tokens_decoder()
+        self._special_ids = frozenset(number for number, token in added.items() if token.special)
+        self.special_tokens = tuple(token.content for _, token in sorted(added.items()) if token.special)
+        self.end_of_turn_id = self._template.token_to_id(end_of_turn)
+        if self.end_of_turn_id is None:
+            raise EngineError(f"the tokenizer has no token `{end_of_turn}`")
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of ordinary text, none of them a control token.
+
+        Raises:
+            EngineError: a control token came out all the same, so the text cannot be trusted.
+        """
+        ids: list[int] = self._plain.encode(_valid(text), add_special_tokens=False).ids
+        if not self._special_ids.isdisjoint(ids):
+            raise EngineError("a text would put control tokens into the prompt")
+        return ids
+
+    def encode_template(self, text: str) -> list[int]:
+        """Return the ids of a piece of the chat template, control tokens included."""
+        ids: list[int] = self._template.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def count(self, text: str) -> int:
+        """Return how many tokens ordinary text is."""
+        return len(self.encode(text))
+
+    def label_id(self, label: str) -> int:
+        """Return the token of an answer; raises ``EngineError`` if it is not exactly one token."""
+        ids = self.encode(label)
+        if len(ids) != 1:
+            raise EngineError(f"the label `{label}` is {len(ids)} tokens for this model; it must be one")
+        return ids[0]
+
+    def label_ids(self, labels: Sequence[str]) -> list[int]:
+        """Return the token of each answer.
+
+        Raises:
+            EngineError: a label is not one token, or two labels are the same token.
+        """
+        ids = [self.label_id(label) for label in labels]
+        if len(set(ids)) != len(ids) or not ids:
+            raise EngineError(
+                f"the labels {', '.join(f'`{label}`' for label in labels)} are not distinct tokens"
+            )
+        return ids
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFrame:
+    """The chat template's own text around the system message and the user message."""
+
+    head: str
+    mid: str
+    tail: str
+
+    @classmethod
+    def packaged(cls) -> ChatFrame:
+        """The frame of the packaged SmolLM2 model; a test holds it against its chat template."""
+        return cls(
+            head="<|im_start|>system\n",
+            mid="<|im_end|>\n<|im_start|>user\n",
+            tail="<|im_end|>\n<|im_start|>assistant\n",
+        )
+
+    @classmethod
+    def from_template(cls, template: str) -> ChatFrame:
+        """Derive the frame from a Jinja chat template by rendering it around sentinel texts.
+
+        Raises:
+            EngineError: the template cannot be rendered, or does not keep both texts in order.
+        """
+        from jinja2 import TemplateError
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        messages = [{"role": "system", "content": _PREFIX}, {"role": "user", "content": _USER}]
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        try:
+            rendered = environment.from_string(template).render(messages=messages, add_generation_prompt=True)
+        except TemplateError as error:
+            raise EngineError(f"the model's chat template cannot be rendered: {error}") from None
+        head, has_prefix, rest = rendered.partition(_PREFIX)
+        mid, has_user, tail = rest.partition(_USER)
+        if not has_prefix or not has_user or _PREFIX in rest or _USER in tail:
+            raise EngineError("the model's chat template does not keep one system and one user message")
+        return cls(head, mid, tail)
+
+    def prefix_ids(self, tokens: ChatTokens, prefix: str) -> list[int]:
+        """Ids of everything before the content: the same for every content of a policy."""
+        return [
+            *tokens.encode_template(self.head),
+            *tokens.encode(prefix),
+            *tokens.encode_template(self.mid),
+        ]
+
+    def body_ids(self, tokens: ChatTokens, body: str) -> list[int]:
+        """Ids of the content."""
+        return tokens.encode(body)
+
+    def question_ids(self, tokens: ChatTokens, question: str) -> list[int]:
+        """Ids of one question and the start of the answer; the next token is the answer."""
+        return [*tokens.encode(_BETWEEN + question), *tokens.encode_template(self.tail)]
+
+    def prompt_ids(self, tokens: ChatTokens, prompt: Prompt, question: str) -> list[int]:
+        """Ids of the whole prompt, as a model without any cache would read it."""
+        return [
+            *self.prefix_ids(tokens, prompt.prefix),
+            *self.body_ids(tokens, prompt.body),
+            *self.question_ids(tokens, question),
+        ]
+
+    def prompt_text(self, prompt: Prompt, question: str) -> str:
+        """The whole prompt as text, for people."""
+        return f"{self.head}{prompt.prefix}{self.mid}{prompt.body}{_BETWEEN}{question}{self.tail}"
+
+
+def packaged_definition() -> str:
+    """Return the ``tokenizer.json`` of the packaged SmolLM2 model (Apache-2.0)."""
+    packed = files("llm_judge.engines").joinpath("data/smollm2-tokenizer.json.gz").read_bytes()
+    return gzip.decompress(packed).decode()
+
+
+@cache
+def packaged_tokens() -> ChatTokens:
+    """Return the tokenizer of the packaged model; no model file is needed."""
+    return ChatTokens(packaged_definition(), "<|im_end|>")
+
+
+def tokens_of(model_folder: Path, end_of_turn: str) -> ChatTokens:
+    """Return the tokenizer of a model folder; raises ``EngineError`` if it has none."""
+    try:
+        definition = (model_folder / "tokenizer.json").read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise EngineError(f"`{model_folder}` has no readable tokenizer.json") from None
+    return ChatTokens(definition, end_of_turn)
+
+
+def _tokenizer(definition: str) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_str(definition)
+    except Exception as error:  # noqa: BLE001  (the library raises a bare Exception)
+        raise EngineError(f"the tokenizer cannot be read: {error}") from None
+
+
+def _valid(text: str) -> str:
+    """Replace what UTF-8 cannot hold (half surrogate pairs), which the tokenizer would refuse."""
+    return text.encode("utf-8", "replace").decode("utf-8")

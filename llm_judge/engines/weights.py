@@ -1,0 +1,113 @@
+"""A model folder, and perhaps an adapter folder, → a model in memory ready to answer.
+
+Weights are read as safetensors only, never as pickles, and no code comes with them. Knows nothing about
+prompts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from llm_judge.engines.tree import ATTENTION, register_attention
+from llm_judge.errors import EngineError, EngineUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+DTYPES = ("bfloat16", "float32")
+
+
+def load_model(folder: Path, adapter: Path | None, dtype: str) -> Any:
+    """Return the causal language model of ``folder`` on the CPU, with the adapter merged into it.
+
+    Args:
+        folder: ``config.json`` and ``model.safetensors``.
+        adapter: a PEFT LoRA folder (``adapter_config.json``, ``adapter_model.safetensors``), or None.
+        dtype: ``bfloat16`` or ``float32``.
+
+    Raises:
+        EngineUnavailable: the libraries are not installed, or the folder cannot be loaded.
+        EngineError: the adapter is missing, damaged or made for another model.
+    """
+    try:
+        import torch
+        from transformers import AutoModelForCausalLM
+        from transformers.utils import logging
+    except ImportError as error:
+        raise EngineUnavailable(
+            f"the in-process model needs `{error.name}`", hint="pip install 'llm-judge[local]'"
+        ) from None
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    register_attention()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder,
+            # An adapter is merged at full precision, so that rounding happens once.
+            dtype=torch.float32 if adapter else getattr(torch, dtype),
+            attn_implementation=ATTENTION,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except Exception as error:
+        raise EngineUnavailable(f"`{folder}` cannot be loaded: {_first_line(error)}") from error
+    if adapter:
+        model = _merge(model, adapter).to(getattr(torch, dtype))
+    return model.eval().requires_grad_(False)
+
+
+def _merge(model: Any, adapter: Path) -> Any:
+    try:
+        from peft import PeftModel, get_peft_model_state_dict
+        from safetensors import SafetensorError, safe_open
+    except ImportError as error:
+        raise EngineUnavailable(
+            f"an adapter needs `{error.name}`", hint="pip install 'llm-judge[local]'"
+        ) from None
+    _check_config(adapter)
+    with _told(adapter):
+        try:
+            with safe_open(adapter / ADAPTER_WEIGHTS, framework="pt") as file:
+                written = set(file.keys())
+        except SafetensorError as error:
+            raise EngineError(f"the adapter `{adapter}` is damaged: {_first_line(error)}") from None
+        with warnings.catch_warnings():
+            # peft only warns about keys that are missing; they are compared below instead.
+            warnings.simplefilter("ignore")
+            wrapped = PeftModel.from_pretrained(model, str(adapter), is_trainable=False)
+        known = set(get_peft_model_state_dict(wrapped))
+        if written != known:
+            odd = sorted(written ^ known)[0]
+            raise EngineError(f"the adapter `{adapter}` was made for another model: `{odd}` does not match")
+        return wrapped.merge_and_unload(safe_merge=True)
+
+
+def _check_config(adapter: Path) -> None:
+    for name in ("adapter_config.json", ADAPTER_WEIGHTS):
+        if not (adapter / name).is_file():
+            raise EngineError(f"the adapter `{adapter}` has no {name}")
+    try:
+        config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise EngineError(f"`{adapter / 'adapter_config.json'}` cannot be read: {error}") from None
+    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
+        raise EngineError(f"the adapter `{adapter}` is not a LoRA adapter")
+
+
+@contextlib.contextmanager
+def _told(adapter: Path) -> Iterator[None]:
+    """Say in one line what torch and peft say in many."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise EngineError(f"the adapter `{adapter}` does not fit the model: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

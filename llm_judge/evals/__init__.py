@@ -1,0 +1,1 @@
+"""Measuring the judge: demo items, bench, and later suites and metrics."""

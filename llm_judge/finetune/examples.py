@@ -1,0 +1,293 @@
+"""Rows → token trees: exactly what the judge would read, with the right next tokens marked.
+
+A pack is one policy prefix, several contents behind it, and the questions behind each content: the
+layout the local engine reads in one forward pass, so training sees what serving sees. The result is
+one compressed array file that ``train.py`` reads without the rest of this package.
+
+    python -m llm_judge.finetune.examples DATA_FOLDER OUT.npz [--per-cell 900] [--seed 1]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from llm_judge.compile import (
+    EXCEPT,
+    NO,
+    NO_EXEMPTION,
+    YES,
+    CompiledArea,
+    CompiledPolicy,
+    CompiledRule,
+    TargetModel,
+    compile_policies,
+)
+from llm_judge.content.content import Content, Modality, Segment, SegmentKind
+from llm_judge.content.text import from_text
+from llm_judge.content.windows import windows
+from llm_judge.engines.tokens import ChatFrame, packaged_tokens
+from llm_judge.errors import ContentEmpty, ContentTooLarge
+from llm_judge.finetune.rows import LabelledRow, labelled_rows, own_rows
+from llm_judge.policy.load import load_policies
+from llm_judge.policy.model import Policy
+from llm_judge.prompt import build_prompt
+from llm_judge.resources import content_folder
+
+PREFIX, BODY, BRANCH = 0, 1, 2
+CONTENTS_PER_PACK = 10
+OWN_REPEATS = 1
+PREFIX_VARIANTS = 5
+SHIPPED_SHARE = 0.7  # packs behind the shipped guidelines; the others see random sets of areas
+OTHER_AREAS_SHARE = 0.6  # how often an area that does not apply is asked
+OTHER_RULES_SHARE = 0.15  # how often a rule of an area that does not apply is asked
+WINDOW_TOKENS = 120
+EXPLAINED_SHARE = 0.1
+RATIONALE_CHARACTERS = 150
+
+
+@dataclass(slots=True)
+class Pack:
+    """One training sequence: tokens, the tree they form, and what should come next where."""
+
+    tokens: list[int] = field(default_factory=list)
+    pieces: list[tuple[int, int, int]] = field(default_factory=list)  # kind, content, length
+    targets: list[tuple[int, int]] = field(default_factory=list)  # position, next token
+
+    def add(self, kind: int, content: int, ids: Sequence[int]) -> int:
+        """Append a piece and return the position after it."""
+        self.pieces.append((kind, content, len(ids)))
+        self.tokens += ids
+        return len(self.tokens)
+
+
+def main() -> None:
+    """Build the training file."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path, help="folder with train.parquet")
+    parser.add_argument("out", type=Path, help="array file to write")
+    parser.add_argument("--split", default="train")
+    parser.add_argument("--per-cell", type=int, default=900, help="rows of each source, language and answer")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    builder = ExampleBuilder(random.Random(options.seed))  # noqa: S311
+    own = own_rows(builder.rule_keys, builder.area_ids, options.split)
+    rows = [
+        *labelled_rows(options.data, options.split, options.per_cell, options.seed),
+        *own * (OWN_REPEATS if options.split == "train" else 1),
+    ]
+    packs = builder.build(rows, [row for row in own if not any(row.areas.values())])
+    save(packs, options.out)
+    tokens = sum(len(pack.tokens) for pack in packs)
+    answers = sum(len(pack.targets) for pack in packs)
+    print(f"{len(rows)} rows, {len(packs)} packs, {tokens} tokens, {answers} targets")  # noqa: T201
+
+
+class ExampleBuilder:
+    """Draws prefixes, framings and questions; one seed gives one training file."""
+
+    def __init__(self, draw: random.Random) -> None:
+        self._draw = draw
+        self._tokens = packaged_tokens()
+        self._frame = ChatFrame.packaged()
+        self._target = TargetModel("SmolLM2-135M-Instruct", 8192, self._tokens.count)
+        self.shipped = load_policies([content_folder("policies")])
+        self._others = load_policies([content_folder("finetune") / "areas"])
+        everything = [*self.shipped, *self._others]
+        self.area_ids = [policy.policy for policy in everything]
+        self.rule_keys = [f"{p.policy}#{rule.id}" for p in self.shipped for rule in p.rules]
+        self._variants = [self._compile(self.shipped)]
+        self._variants += [self._compile(self._random_policies(everything)) for _ in range(PREFIX_VARIANTS)]
+
+    def build(self, rows: Sequence[LabelledRow], harmless: Sequence[LabelledRow]) -> list[Pack]:
+        """Deal the rows to prefixes that ask something they answer, and pack them."""
+        dealt: dict[int, list[LabelledRow]] = {}
+        for row in self._draw.sample(list(rows), len(rows)):
+            fitting = [i for i, variant in enumerate(self._variants) if _fits(variant, row)]
+            if not fitting:
+                continue
+            shipped = fitting[0] == 0 and self._draw.random() < SHIPPED_SHARE
+            dealt.setdefault(0 if shipped else self._draw.choice(fitting), []).append(row)
+        packs = []
+        for variant, mine in dealt.items():
+            for start in range(0, len(mine), CONTENTS_PER_PACK):
+                packs.append(
+                    self._pack(self._variants[variant], mine[start : start + CONTENTS_PER_PACK], harmless)
+                )
+        self._draw.shuffle(packs)
+        return packs
+
+    def _compile(self, policies: Sequence[Policy]) -> CompiledPolicy:
+        return compile_policies(policies, self._target)
+
+    def _random_policies(self, everything: Sequence[Policy]) -> list[Policy]:
+        """Four to six areas in random order, sometimes with only some of their rules."""
+        chosen = self._draw.sample(list(everything), self._draw.randint(4, 6))
+        return [
+            policy.model_copy(
+                update={
+                    "rules": tuple(self._draw.sample(policy.rules, self._draw.randint(2, len(policy.rules))))
+                }
+            )
+            if self._draw.random() < 0.2
+            else policy
+            for policy in chosen
+        ]
+
+    def _pack(
+        self, compiled: CompiledPolicy, rows: Sequence[LabelledRow], harmless: Sequence[LabelledRow]
+    ) -> Pack:
+        pack = Pack()
+        pack.add(PREFIX, -1, self._frame.prefix_ids(self._tokens, compiled.prefix))
+        for number, row in enumerate(rows):
+            try:
+                content, cited = self._content(row, harmless)
+            except (ContentEmpty, ContentTooLarge):  # such a row teaches nothing
+                continue
+            body = build_prompt(compiled, content, self._tokens.special_tokens).body
+            pack.add(BODY, number, self._frame.body_ids(self._tokens, body))
+            for question, answer in self._questions(compiled, row):
+                end = pack.add(BRANCH, number, self._frame.question_ids(self._tokens, question))
+                pack.targets.append((end - 1, self._tokens.label_id(answer)))
+            for rule, answer in self._explained(compiled, row, cited):
+                self._add_explanation(pack, number, rule, answer)
+        return pack
+
+    def _content(self, row: LabelledRow, harmless: Sequence[LabelledRow]) -> tuple[Content, list[int]]:
+        """Frame a row as text, picture text or speech, sometimes among harmless lines.
+
+        Returns the content and the ids of the segments that hold the row itself.
+        """
+        before: list[str] = []
+        after: list[str] = []
+        if row.source == "own" and self._draw.random() < 0.15:
+            for other in self._draw.sample(list(harmless), self._draw.randint(1, 2)):
+                (before if self._draw.random() < 0.5 else after).append(other.text)
+        text = "\n".join([*before, row.text, *after])
+        start = sum(len(line) + 1 for line in before)
+        content = windows(from_text(text), WINDOW_TOKENS, lambda s: self._tokens.count(s.text) + 4)[0]
+        cited = [s.id for s in content.segments if s.start < start + len(row.text) and s.end > start]  # type: ignore[operator]
+        return self._reframed(content), cited or [content.segments[0].id]
+
+    def _reframed(self, content: Content) -> Content:
+        chance = self._draw.random()
+        if chance > 0.3:
+            return content
+        picture = chance < 0.15
+        kind = SegmentKind.OCR if picture else SegmentKind.TRANSCRIPT
+        modality = self._draw.choice([Modality.IMAGE if picture else Modality.AUDIO, Modality.VIDEO])
+        facts = (f"nudity score 0.{self._draw.randint(0, 9):02d} (0 none, 1 explicit)",) if picture else ()
+        segments = tuple(Segment(s.id, kind, s.text) for s in content.segments)
+        return replace(content, modality=modality, segments=segments, facts=facts)
+
+    def _questions(self, compiled: CompiledPolicy, row: LabelledRow) -> list[tuple[str, str]]:
+        asked = []
+        for area in compiled.areas:
+            name = area.policy.policy
+            if name not in row.areas:
+                continue
+            if row.areas[name] or self._draw.random() < OTHER_AREAS_SHARE:
+                asked.append((area.question.text, YES if row.areas[name] else NO))
+            for rule in self._asked_rules(area, row):
+                known = row.rules.get(rule.key, NO)
+                answer = known if rule.rule.exemptions or known == NO else YES
+                asked.append((rule.question.text, answer))
+                asked += self._exemption_questions(rule, row) if answer == EXCEPT else []
+        return asked
+
+    def _asked_rules(self, area: CompiledArea, row: LabelledRow) -> list[CompiledRule]:
+        """Rules that are hit, the rule a near miss was written about, and a few that are plainly not."""
+        applies = row.areas[area.policy.policy]
+        known = [r for r in area.rules if r.key in row.rules or not applies]
+        sure = [r for r in known if row.rules.get(r.key, NO) != NO or r.key == row.about]
+        other = [r for r in known if r not in sure]
+        count = 1 if applies else int(self._draw.random() < OTHER_RULES_SHARE)
+        return sure + self._draw.sample(other, min(len(other), count))
+
+    @staticmethod
+    def _exemption_questions(rule: CompiledRule, row: LabelledRow) -> list[tuple[str, str]]:
+        ids = [exemption.id for exemption in rule.rule.exemptions]
+        return [
+            (question.text, YES if name == row.exemption else NO)
+            for name, question in zip(ids, rule.exemption_questions, strict=False)
+        ]
+
+    def _explained(
+        self, compiled: CompiledPolicy, row: LabelledRow, cited: list[int]
+    ) -> list[tuple[CompiledRule, str]]:
+        if self._draw.random() > EXPLAINED_SHARE:
+            return []
+        hit = [r for r in compiled.rules if row.rules.get(r.key, NO) != NO]
+        clear = [r for r in compiled.rules if row.rules.get(r.key) == NO]
+        if hit:
+            return [(rule, explanation(rule, row, cited)) for rule in hit[:1]]
+        if clear and self._draw.random() < 0.3:
+            return [(rule, explanation(rule, row, cited)) for rule in self._draw.sample(clear, 1)]
+        return []
+
+    def _add_explanation(self, pack: Pack, number: int, rule: CompiledRule, answer: str) -> None:
+        question = self._frame.question_ids(self._tokens, rule.explain)
+        reply = [*self._tokens.encode(answer), self._tokens.end_of_turn_id]
+        start = pack.add(BRANCH, number, [*question, *reply[:-1]]) - len(reply)
+        pack.targets += [(start + i, token) for i, token in enumerate(reply)]
+
+
+def _fits(variant: CompiledPolicy, row: LabelledRow) -> bool:
+    """Whether the policies ask something the row answers; an own row must meet the rule it is about."""
+    if row.about is not None and row.about.partition("#")[0] in {a.policy.policy for a in variant.areas}:
+        return any(rule.key == row.about for rule in variant.rules)
+    return row.about is None and any(area.policy.policy in row.areas for area in variant.areas)
+
+
+def explanation(rule: CompiledRule, row: LabelledRow, cited: list[int]) -> str:
+    """The JSON answer a good explanation gives: in schema order, without white space."""
+    answer = row.rules[rule.key] if rule.rule.exemptions or row.rules[rule.key] == NO else YES
+    violates = rule.explain.split(": ", 1)[1].split("\n", 1)[0]
+    short = _shorten(violates[0].lower() + violates[1:].rstrip("."))
+    line = f"Line {cited[0]}"
+    rationale = {
+        YES: f"{line} {short}.",
+        EXCEPT: f"{line} {short}, but the exemption {row.exemption} applies.",
+        NO: f"{line} does not do this: {short}.",
+    }[answer]
+    reply = {
+        "evidence": cited[:4],
+        "exemption": row.exemption if answer == EXCEPT else NO_EXEMPTION,
+        "severity": rule.rule.severity,
+        "rationale": rationale,
+        "verdict": {YES: "violates", EXCEPT: "exempt", NO: "clear"}[answer],
+    }
+    return json.dumps(reply, ensure_ascii=False, separators=(",", ":"))
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= RATIONALE_CHARACTERS else text[:RATIONALE_CHARACTERS].rsplit(" ", 1)[0]
+
+
+def save(packs: Sequence[Pack], out: Path) -> None:
+    """Write packs as flat arrays; ``*_at`` hold the offsets of pack i at [i], [i+1]."""
+
+    def offsets(sizes: list[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+    np.savez_compressed(
+        out,
+        tokens=np.concatenate([np.asarray(p.tokens, dtype=np.uint16) for p in packs]),
+        tokens_at=offsets([len(p.tokens) for p in packs]),
+        pieces=np.concatenate([np.asarray(p.pieces, dtype=np.int32) for p in packs]),
+        pieces_at=offsets([len(p.pieces) for p in packs]),
+        targets=np.concatenate([np.asarray(p.targets, dtype=np.int32).reshape(-1, 2) for p in packs]),
+        targets_at=offsets([len(p.targets) for p in packs]),
+    )
+
+
+if __name__ == "__main__":
+    main()

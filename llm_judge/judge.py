@@ -1,0 +1,274 @@
+"""The only place that joins the steps: contents in, decision records out.
+
+1. Each content is cut into windows that fit the model; each window becomes a prompt.
+2. *Areas*: one read asks every area about a window; an area that is clearly clear closes its rules.
+3. *Rules*: one read asks the rules of the open areas; probabilities become verdicts.
+4. The worst window speaks for the content, rule by rule.
+5. *Exemptions*: a rule that is exempt and has several exemptions is asked which one applies.
+6. *Explain*: constrained JSON for rules that fire, are exempt or uncertain, or on request.
+7. Plain code turns the verdicts into a decision, and all of it into a record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from llm_judge.compile import CompiledArea, CompiledPolicy, CompiledRule
+from llm_judge.content.content import Content, Segment
+from llm_judge.content.text import windows
+from llm_judge.decision import check_thresholds, decide
+from llm_judge.engines.protocol import Engine, GenerateRequest, Reading, ReadRequest
+from llm_judge.errors import JudgeError
+from llm_judge.policy.model import Action, OnError
+from llm_judge.prompt import Prompt, build_prompt, segment_line
+from llm_judge.record import DecisionRecord, RunIdentity, error_json, item_json, now
+from llm_judge.verdict import (
+    Outcome,
+    Thresholds,
+    Verdict,
+    verdict_from_reading,
+    verdict_not_asked,
+    with_explanation,
+    worst_verdict,
+    yes_probability,
+)
+
+_EXPLAIN_MAX_TOKENS = 160
+# Tokens of a prompt body that are not segments: fence, heading and measured facts.
+_BODY_OVERHEAD_TOKENS = 64
+
+
+class Explain(StrEnum):
+    """When a verdict is explained."""
+
+    NEVER = "never"
+    AUTO = "auto"  # rules that fire, are exempt or uncertain
+    ALWAYS = "always"  # every rule that was asked
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeSettings:
+    """How a judge works.
+
+    Attributes:
+        thresholds: where probabilities turn into outcomes.
+        explain: when verdicts are explained.
+        explain_at_most: explanations per item, worst verdicts first; others are marked ``skipped``.
+        window_tokens: longest window of content, in tokens; longer content is judged in windows.
+        calibration: threshold name → probability, from a calibration file; None for none.
+    """
+
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    explain: Explain = Explain.AUTO
+    explain_at_most: int = 3
+    window_tokens: int = 512
+    calibration: Mapping[str, float] | None = None
+
+
+@dataclass(slots=True)
+class _Window:
+    """One prompt's worth of one content, and what has been read about it."""
+
+    item: int
+    content: Content
+    prompt: Prompt
+    areas: tuple[CompiledArea, ...] = ()
+    open_rules: tuple[CompiledRule, ...] = ()
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Stopwatch:
+    """Milliseconds by stage."""
+
+    spent: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.spent[name] = self.spent.get(name, 0.0) + (time.perf_counter() - started) * 1000
+
+
+class Judge:
+    """Judges contents by compiled policies with one engine.
+
+    Raises:
+        UsageError: an action ladder names a threshold that no calibration knows.
+    """
+
+    def __init__(
+        self, compiled: CompiledPolicy, engine: Engine, settings: JudgeSettings | None = None
+    ) -> None:
+        self.compiled = compiled
+        self.engine = engine
+        self.settings = settings or JudgeSettings()
+        self.policies = [area.policy for area in compiled.areas]
+        self.run = RunIdentity(compiled.digest, compiled.prompt_digest, engine.info)
+        check_thresholds(self.policies, self.settings.calibration)
+        self._rules = {rule.key: rule for rule in compiled.rules}
+
+    def judge(self, content: Content) -> DecisionRecord:
+        """Judge one content; raises ``EngineError`` when the engine cannot answer."""
+        return self.judge_batch([content])[0]
+
+    def judge_batch(self, contents: Sequence[Content]) -> list[DecisionRecord]:
+        """Judge several contents together, in order; the engine batches across them."""
+        watch = _Stopwatch()
+        with watch.stage("prompt"):
+            opened = [w for i, content in enumerate(contents) for w in self._windows(i, content)]
+        with watch.stage("areas"):
+            self._read_areas(opened)
+        with watch.stage("rules"):
+            self._read_rules(opened)
+        chosen = [self._worst([w for w in opened if w.item == i]) for i in range(len(contents))]
+        with watch.stage("exemptions"):
+            self._read_exemptions(chosen)
+        with watch.stage("explain"):
+            self._explain(chosen, contents)
+        timings = {name: spent / max(len(contents), 1) for name, spent in watch.spent.items()}
+        return [
+            self._record(content, [verdict for verdict, _ in pairs.values()], timings)
+            for content, pairs in zip(contents, chosen, strict=True)
+        ]
+
+    def error_record(self, item_id: str, error: JudgeError, source: str | None = None) -> DecisionRecord:
+        """The record of an item that could not be judged: never ``allow`` unless a policy says so."""
+        action = max((_on_error(p.on_error) for p in self.policies), key=lambda a: a.strictness)
+        return DecisionRecord(
+            decision_id=self._decision_id(item_id, ""),
+            created_at=now(),
+            item={"id": item_id, "source": source},
+            action=action,
+            decision=None,
+            verdicts=(),
+            policies=self._versions(),
+            run=self.run,
+            timings_ms={},
+            error=error_json(error),
+        )
+
+    def _windows(self, item: int, content: Content) -> list[_Window]:
+        room = min(self.settings.window_tokens, self.compiled.content_budget) - _BODY_OVERHEAD_TOKENS
+        special = self.engine.special_tokens
+        areas = tuple(
+            area for area in self.compiled.areas if any(r.applies_to(content.modality) for r in area.rules)
+        )
+        return [
+            _Window(item, part, build_prompt(self.compiled, part, special), areas)
+            for part in windows(content, room, self._cost)
+        ]
+
+    def _cost(self, segment: Segment) -> int:
+        return self.engine.count_tokens(segment_line(segment, segment.text)) + 1
+
+    def _read_areas(self, opened: Sequence[_Window]) -> None:
+        asked = [w for w in opened if w.areas]
+        requests = [ReadRequest(w.prompt, tuple(area.question for area in w.areas)) for w in asked]
+        for window, readings in zip(asked, self.engine.read(requests), strict=True):
+            for area, reading in zip(window.areas, readings, strict=True):
+                rules = [r for r in area.rules if r.applies_to(window.content.modality)]
+                if self._clearly_clear(reading):
+                    window.verdicts.update({r.key: verdict_not_asked(r, reading) for r in rules})
+                else:
+                    window.open_rules += tuple(rules)
+
+    def _clearly_clear(self, reading: Reading) -> bool:
+        probability = yes_probability(reading)
+        followed = reading.label_mass >= self.settings.thresholds.min_label_mass
+        return probability is not None and followed and probability < self.settings.thresholds.area_gate
+
+    def _read_rules(self, opened: Sequence[_Window]) -> None:
+        asked = [w for w in opened if w.open_rules]
+        requests = [ReadRequest(w.prompt, tuple(rule.question for rule in w.open_rules)) for w in asked]
+        for window, readings in zip(asked, self.engine.read(requests), strict=True):
+            for rule, reading in zip(window.open_rules, readings, strict=True):
+                window.verdicts[rule.key] = verdict_from_reading(rule, reading, self.settings.thresholds)
+
+    def _worst(self, parts: Sequence[_Window]) -> dict[str, tuple[Verdict, _Window]]:
+        """The worst window's verdict of each rule, in policy order, and that window."""
+        chosen = {}
+        for key in self._rules:
+            found = [(w.verdicts[key], w) for w in parts if key in w.verdicts]
+            if found:
+                chosen[key] = found[worst_verdict([verdict for verdict, _ in found])]
+        return chosen
+
+    def _read_exemptions(self, chosen: Sequence[dict[str, tuple[Verdict, _Window]]]) -> None:
+        unknown = [
+            (pairs, key)
+            for pairs in chosen
+            for key, (verdict, _) in pairs.items()
+            if verdict.outcome is Outcome.EXEMPT and verdict.exemption is None
+        ]
+        requests = [
+            ReadRequest(pairs[key][1].prompt, self._rules[key].exemption_questions) for pairs, key in unknown
+        ]
+        for (pairs, key), readings in zip(unknown, self.engine.read(requests), strict=True):
+            verdict, window = pairs[key]
+            exemptions = self._rules[key].rule.exemptions
+            scores = [yes_probability(reading) or 0.0 for reading in readings]
+            best = exemptions[scores.index(max(scores))].id
+            pairs[key] = (replace(verdict, exemption=best), window)
+
+    def _explain(
+        self, chosen: Sequence[dict[str, tuple[Verdict, _Window]]], contents: Sequence[Content]
+    ) -> None:
+        wanted = [(i, key) for i, pairs in enumerate(chosen) for key in self._to_explain(pairs)]
+        requests = []
+        for i, key in wanted:
+            _, window = chosen[i][key]
+            schema = self._rules[key].schema([segment.id for segment in window.content.segments])
+            requests.append(
+                GenerateRequest(window.prompt, self._rules[key].explain, schema, _EXPLAIN_MAX_TOKENS)
+            )
+        for (i, key), completion in zip(wanted, self.engine.generate(requests), strict=True):
+            verdict, window = chosen[i][key]
+            chosen[i][key] = (with_explanation(verdict, completion, contents[i]), window)
+
+    def _to_explain(self, pairs: dict[str, tuple[Verdict, _Window]]) -> list[str]:
+        mode = self.settings.explain
+        if mode is Explain.NEVER:
+            return []
+        always = mode is Explain.ALWAYS
+        keys = [k for k, (v, _) in pairs.items() if v.asked and (always or v.outcome is not Outcome.CLEAR)]
+        keys.sort(key=lambda k: (pairs[k][0].outcome.rank, -(pairs[k][0].probability or 0.0)))
+        for key in keys[self.settings.explain_at_most :]:
+            verdict, window = pairs[key]
+            pairs[key] = (replace(verdict, explanation="skipped"), window)
+        return keys[: self.settings.explain_at_most]
+
+    def _record(
+        self, content: Content, verdicts: Sequence[Verdict], timings: Mapping[str, float]
+    ) -> DecisionRecord:
+        decision = decide(verdicts, self.policies, self.settings.calibration)
+        return DecisionRecord(
+            decision_id=self._decision_id(content.id, content.sha256),
+            created_at=now(),
+            item=item_json(content),
+            action=decision.action,
+            decision=decision,
+            verdicts=tuple(verdicts),
+            policies=self._versions(),
+            run=self.run,
+            timings_ms=timings,
+        )
+
+    def _versions(self) -> dict[str, str]:
+        return {policy.policy: policy.version for policy in self.policies}
+
+    def _decision_id(self, item_id: str, sha256: str) -> str:
+        run = "\x00".join(str(value) for value in self.run.as_json().values())
+        text = "\x00".join((item_id, sha256, run))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+def _on_error(on_error: OnError) -> Action:
+    return Action(on_error.value)

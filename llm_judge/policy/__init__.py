@@ -1,0 +1,1 @@
+"""Guidelines as typed data: model, loading from YAML, and cases."""

@@ -1,0 +1,88 @@
+"""CompiledPolicy + Content → Prompt: stable prefix first, content next, question last.
+
+Content is hostile: each segment becomes one line, control tokens are neutralised, and the fence is a
+mark that does not occur in the content. Knows nothing about engines or chat templates.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llm_judge.compile import CompiledPolicy, Question
+from llm_judge.content.content import Content, Segment, SegmentKind
+from llm_judge.content.normalise import clean, neutralise
+
+__all__ = ["Prompt", "Question", "build_prompt", "segment_line"]
+
+_KIND_WORD = {
+    SegmentKind.OCR: "written: ",
+    SegmentKind.TRANSCRIPT: "spoken: ",
+    SegmentKind.SENTENCE: "",
+    SegmentKind.SIGNAL: "measured: ",
+}
+_MARK_CHARACTERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What stays the same for all questions about one content.
+
+    Attributes:
+        prefix: the system message: the role and the policies; the same for every content.
+        body: the first part of the user message: the content, fenced and numbered.
+    """
+
+    prefix: str
+    body: str
+
+
+def build_prompt(compiled: CompiledPolicy, content: Content, special_tokens: Sequence[str]) -> Prompt:
+    """Fence one window of content behind the policy prefix.
+
+    Args:
+        compiled: the policies; their prefix is shared by every content.
+        content: the item, or one window of it (segment ids are kept).
+        special_tokens: control strings of the tokenizer in use.
+    """
+    cleaned = [clean(segment.text) for segment in content.segments]
+    lines = [
+        segment_line(segment, neutralise(text, special_tokens))
+        for segment, (text, _) in zip(content.segments, cleaned, strict=True)
+    ]
+    facts = [neutralise(fact, special_tokens) for fact in _facts(content, cleaned)]
+    mark = _mark("\n".join([*lines, *facts]))
+    body = [f"Content ({content.modality.value}) between the marks {mark}:", mark, *lines, mark]
+    if facts:
+        body.append("Measured: " + "; ".join(facts) + ".")
+    return Prompt(compiled.prefix, "\n".join(body))
+
+
+def segment_line(segment: Segment, text: str) -> str:
+    """One numbered line; a line break inside content is already a space, so numbers cannot be forged."""
+    return f"[{segment.id}] {_KIND_WORD[segment.kind]}{text}"
+
+
+def _facts(content: Content, cleaned: Sequence[tuple[str, tuple[str, ...]]]) -> list[str]:
+    found = [*content.facts]
+    for _, notes in cleaned:
+        found += [note for note in notes if note not in found]
+    return found
+
+
+def _mark(fenced: str) -> str:
+    """Return a fence mark that does not occur in what it fences.
+
+    Derived from the content, so the same item always gives the same prompt; it cannot be forged
+    because a candidate that occurs in the content is skipped.
+    """
+    counter = 0
+    while True:
+        digest = hashlib.sha256(f"{counter}\x00{fenced}".encode("utf-8", "surrogatepass")).hexdigest()
+        mark = digest[:_MARK_CHARACTERS]
+        if mark not in fenced:
+            return mark
+        counter += 1
+        if counter % 4096 == 0:  # every short mark occurs: a content made to exhaust them
+            return digest

@@ -1,0 +1,253 @@
+"""DecisionRecord: everything needed to trust, replay or contest one decision, and the file it goes to.
+
+One JSON object a line, append-only. A line is written whole and flushed, so a killed process leaves at
+most one broken last line, which resuming removes. Content is hashed; quotes are left out unless the
+operator keeps them. Knows nothing about how decisions are made.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from llm_judge.content.content import Content
+from llm_judge.decision import Decision
+from llm_judge.engines.protocol import EngineInfo
+from llm_judge.errors import JudgeError, OutputError, UsageError
+from llm_judge.policy.model import Action
+from llm_judge.verdict import Verdict
+
+RECORD_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunIdentity:
+    """What must be equal for two records to be comparable: the run, not the item."""
+
+    policy_digest: str
+    prompt_digest: str
+    engine: EngineInfo
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data, in the order it is written."""
+        return {
+            "policy_digest": self.policy_digest,
+            "prompt_digest": self.prompt_digest,
+            **asdict(self.engine),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """One item's outcome: a decision, or an error with the action that ``on_error`` gives it.
+
+    Attributes:
+        decision_id: digest of item id, content and run: the same question has the same id.
+        item: id, digest, modality, source, language and coverage of what was judged.
+        action: what to do; present for errors too, so that no reader mistakes one for ``allow``.
+        decision: the decision, None for an error.
+        verdicts: one per rule that applies to this kind of content.
+        policies: ids and versions, for people; the digest in ``run`` is what counts.
+        timings_ms: milliseconds by stage, this item's share of its batch.
+        error: type, message and hint of what went wrong, None for a decision.
+    """
+
+    decision_id: str
+    created_at: str
+    item: Mapping[str, Any]
+    action: Action
+    decision: Decision | None
+    verdicts: tuple[Verdict, ...]
+    policies: Mapping[str, str]
+    run: RunIdentity
+    timings_ms: Mapping[str, float]
+    error: Mapping[str, str | None] | None = None
+
+    def as_json(self, *, keep_quotes: bool = True) -> dict[str, Any]:
+        """Plain data. Without ``keep_quotes`` evidence keeps its place but not the words."""
+        verdicts = [_verdict_json(verdict, keep_quotes) for verdict in self.verdicts]
+        decision = asdict(self.decision) if self.decision else None
+        return {
+            "schema": RECORD_SCHEMA,
+            "decision_id": self.decision_id,
+            "created_at": self.created_at,
+            "item": dict(self.item),
+            "action": self.action.value,
+            "decision": decision,
+            "verdicts": verdicts,
+            "policies": dict(self.policies),
+            "run": self.run.as_json(),
+            "timings_ms": {name: round(value, 1) for name, value in self.timings_ms.items()},
+            "error": dict(self.error) if self.error else None,
+        }
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def item_json(content: Content) -> dict[str, Any]:
+    """What a record keeps of a content: everything but the content."""
+    return {
+        "id": content.id,
+        "sha256": content.sha256,
+        "modality": content.modality.value,
+        "source": content.source,
+        "language": content.language,
+        "segments": len(content.segments),
+        "facts": list(content.facts),
+        "coverage": asdict(content.coverage),
+    }
+
+
+def error_json(error: JudgeError) -> dict[str, str | None]:
+    """What a record keeps of an error."""
+    return {"type": type(error).__name__, "message": error.message, "hint": error.hint}
+
+
+def _verdict_json(verdict: Verdict, keep_quotes: bool) -> dict[str, Any]:
+    data = asdict(verdict)
+    for name in ("probability", "exempt_probability", "label_mass"):
+        data[name] = None if data[name] is None else round(data[name], 6)
+    if not keep_quotes:
+        data["rationale"] = None
+        for piece in data["evidence"]:
+            piece["quote"] = None
+    return data
+
+
+class RecordFile:
+    """Appends records to a JSONL file.
+
+    Use as a context manager. ``done`` holds the item ids already in the file.
+
+    Raises:
+        UsageError: the file exists and ``resume`` is off, or was made by another run.
+        OutputError: it cannot be opened or written, the disk is full, or another process holds it.
+    """
+
+    def __init__(
+        self, path: Path, run: RunIdentity, *, resume: bool = False, keep_quotes: bool = False
+    ) -> None:
+        self.path = path
+        self.done: set[str] = set()
+        self._run = run.as_json()
+        self._keep_quotes = keep_quotes
+        self._written = 0
+        # A device such as /dev/stdout cannot be resumed, locked or cut back.
+        self._regular = not path.exists() or path.is_file()
+        existing = self._regular and path.exists() and path.stat().st_size > 0
+        if existing and not resume:
+            raise UsageError(
+                f"`{path}` already holds records", "add --resume to go on, or choose another --out"
+            )
+        try:
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            raise OutputError(f"cannot write `{path}`: {_reason(error)}", "choose another --out") from error
+        try:
+            self._lock()
+            if existing:
+                self._read_back()
+        except BaseException:
+            os.close(self._handle)
+            raise
+
+    def __enter__(self) -> RecordFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._handle)
+
+    def append(self, record: DecisionRecord) -> None:
+        """Write one record whole, or leave the file as it was and raise ``OutputError``."""
+        data = record.as_json(keep_quotes=self._keep_quotes)
+        line = (json.dumps(data, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+        size = os.fstat(self._handle).st_size if self._regular else 0
+        try:
+            done = 0
+            while done < len(line):
+                done += os.write(self._handle, line[done:])
+        except OSError as error:
+            if self._regular:
+                os.ftruncate(self._handle, size)
+            raise OutputError(
+                f"cannot write `{self.path}` after {self._written} new records: {_reason(error)}",
+                "nothing already written is lost; make room and run again with --resume",
+            ) from error
+        self._written += 1
+        self.done.add(str(record.item["id"]))
+
+    def sync(self) -> None:
+        """Ask the disk to keep what was written, so that a power cut loses at most one batch."""
+        if self._regular:
+            try:
+                os.fsync(self._handle)
+            except OSError as error:
+                raise OutputError(f"cannot write `{self.path}`: {_reason(error)}") from error
+
+    def _lock(self) -> None:
+        if not self._regular:
+            return
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise OutputError(
+                f"another process is writing `{self.path}`", "wait for it, or choose another --out"
+            ) from error
+
+    def _read_back(self) -> None:
+        """Note what is done, and cut off a last line that a killed process left unfinished."""
+        good_end = 0
+        for line, end in _lines_with_ends(self.path):
+            data = _parse(line)
+            if data is None:
+                if end is not None:
+                    raise UsageError(
+                        f"`{self.path}` holds a line that is not a record, at byte {good_end}",
+                        "choose another --out; this file was not written by llm-judge, or was edited",
+                    )
+                break
+            if end is None:
+                break
+            self._check_same_run(data)
+            self.done.add(str(data["item"]["id"]))
+            good_end = end
+        os.ftruncate(self._handle, good_end)
+
+    def _check_same_run(self, data: Mapping[str, Any]) -> None:
+        for name, value in self._run.items():
+            if data["run"].get(name) != value:
+                raise UsageError(
+                    f"`{self.path}` was made with another {name.replace('_', ' ')}",
+                    "records of two runs do not mix: choose another --out",
+                )
+
+
+def _lines_with_ends(path: Path) -> Iterator[tuple[bytes, int | None]]:
+    """Yield each line and the offset after it, None for a last line without a line break."""
+    position = 0
+    with path.open("rb") as handle:
+        for line in handle:
+            position += len(line)
+            yield line, position if line.endswith(b"\n") else None
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        data = json.loads(line)
+    except ValueError:
+        return None
+    good = isinstance(data, dict) and isinstance(data.get("run"), dict) and isinstance(data.get("item"), dict)
+    return data if good and "id" in data["item"] else None
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
