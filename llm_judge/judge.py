@@ -20,10 +20,11 @@ from enum import StrEnum
 
 from llm_judge.compile import CompiledArea, CompiledPolicy, CompiledRule
 from llm_judge.content.content import Content, Segment
-from llm_judge.content.text import windows
+from llm_judge.content.normalise import clean
+from llm_judge.content.windows import windows
 from llm_judge.decision import check_thresholds, decide
 from llm_judge.engines.protocol import Engine, GenerateRequest, Reading, ReadRequest
-from llm_judge.errors import JudgeError
+from llm_judge.errors import ContentError, JudgeError
 from llm_judge.policy.model import Action, OnError
 from llm_judge.prompt import Prompt, build_prompt, segment_line
 from llm_judge.record import DecisionRecord, RunIdentity, error_json, item_json, now
@@ -122,8 +123,14 @@ class Judge:
     def judge_batch(self, contents: Sequence[Content]) -> list[DecisionRecord]:
         """Judge several contents together, in order; the engine batches across them."""
         watch = _Stopwatch()
+        failed: dict[int, ContentError] = {}
         with watch.stage("prompt"):
-            opened = [w for i, content in enumerate(contents) for w in self._windows(i, content)]
+            opened = []
+            for i, content in enumerate(contents):
+                try:
+                    opened += self._windows(i, content)
+                except ContentError as error:
+                    failed[i] = error
         with watch.stage("areas"):
             self._read_areas(opened)
         with watch.stage("rules"):
@@ -135,8 +142,10 @@ class Judge:
             self._explain(chosen, contents)
         timings = {name: spent / max(len(contents), 1) for name, spent in watch.spent.items()}
         return [
-            self._record(content, [verdict for verdict, _ in pairs.values()], timings)
-            for content, pairs in zip(contents, chosen, strict=True)
+            self.error_record(content.id, failed[i], content.source)
+            if i in failed
+            else self._record(content, [verdict for verdict, _ in chosen[i].values()], timings)
+            for i, content in enumerate(contents)
         ]
 
     def error_record(self, item_id: str, error: JudgeError, source: str | None = None) -> DecisionRecord:
@@ -167,7 +176,8 @@ class Judge:
         ]
 
     def _cost(self, segment: Segment) -> int:
-        return self.engine.count_tokens(segment_line(segment, segment.text)) + 1
+        text, _ = clean(segment.text)
+        return self.engine.count_tokens(segment_line(segment, text)) + 1
 
     def _read_areas(self, opened: Sequence[_Window]) -> None:
         asked = [w for w in opened if w.areas]

@@ -80,17 +80,23 @@ class RecordPrinter:
     """Prints records as tables, a batch at a time, or as JSON lines at once."""
 
     def __init__(
-        self, console: Console, compiled: CompiledPolicy, *, as_json: bool, quiet: bool = False, batch: int = 32
+        self,
+        console: Console,
+        compiled: CompiledPolicy,
+        *,
+        as_json: bool,
+        quiet: bool = False,
+        batch: int = 32,
     ) -> None:
         self._console = console
         self._titles = {rule.key: rule.rule.title for rule in compiled.rules}
         self._as_json = as_json
         self._quiet = quiet
         self._batch = batch
-        self._waiting: list[DecisionRecord] = []
+        self._waiting: list[tuple[DecisionRecord, str]] = []
 
-    def add(self, record: DecisionRecord) -> None:
-        """Print one record, now or with its batch."""
+    def add(self, record: DecisionRecord, note: str = "") -> None:
+        """Print one record, now or with its batch; ``note`` stands beneath the item's name."""
         if self._quiet:
             return
         if self._as_json:
@@ -98,7 +104,7 @@ class RecordPrinter:
             sys.stdout.buffer.write(line.encode("utf-8", "backslashreplace") + b"\n")
             sys.stdout.buffer.flush()
             return
-        self._waiting.append(record)
+        self._waiting.append((record, note))
         if len(self._waiting) >= self._batch:
             self.finish()
 
@@ -109,15 +115,15 @@ class RecordPrinter:
             self._waiting = []
 
 
-def records_table(records: list[DecisionRecord], titles: dict[str, str]) -> Table:
+def records_table(records: list[tuple[DecisionRecord, str]], titles: dict[str, str]) -> Table:
     """A row an item: what it is, what to do, and why, with evidence beneath each rule."""
     table = Table(show_lines=True, expand=False)
     table.add_column("item", max_width=28, overflow="fold")
     table.add_column("action")
     table.add_column("why", overflow="fold")
-    for record in records:
+    for record, note in records:
         style = _STYLE[record.action]
-        table.add_row(_item(record), Text(record.action.value, style=style), why(record, titles))
+        table.add_row(_item(record, note), Text(record.action.value, style=style), why(record, titles))
     return table
 
 
@@ -144,11 +150,13 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
-def _item(record: DecisionRecord) -> Text:
+def _item(record: DecisionRecord, note: str) -> Text:
     item = record.item
     kind = " ".join(str(item[k]) for k in ("modality", "language") if item.get(k))
     name = Text(printable(str(item.get("source") or item["id"])))
-    return name.append(f"\n{kind}", style="dim") if kind else name
+    for line in filter(None, (kind, note)):
+        name.append(f"\n{printable(line)}", style="dim")
+    return name
 
 
 def _nothing_found(record: DecisionRecord) -> Text:

@@ -52,7 +52,9 @@ def check_arguments(inputs: Sequence[str]) -> None:
     """Raise now for an argument that looks like a path and is not there, before anything is judged."""
     for text in inputs:
         if text != "-" and _existing(text) is None and _looks_like_path(text):
-            raise ContentNotFound(f"no file `{text}`", "check the path; a text of several words is taken as text")
+            raise ContentNotFound(
+                f"no file `{text}`", "check the path; a text of several words is taken as text"
+            )
 
 
 def count_items(inputs: Sequence[str]) -> int | None:

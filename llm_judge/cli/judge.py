@@ -40,7 +40,9 @@ def judge(
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON record a line on standard output.")
     ] = False,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Append records to this JSONL file.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Append records to this JSONL file.")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on with --out: judge only what it does not hold.")] = False,
     keep_quotes: Annotated[
         bool, typer.Option(help="Write quoted content into --out; otherwise only its digest and place.")
@@ -67,7 +69,7 @@ def judge(
     limits = Limits() if max_text_bytes is None else Limits(text_bytes=max_text_bytes)
     # First, because a wrong path or policy must not cost the time of loading a model.
     check_arguments(inputs)
-    judge_ = _build_judge(policies, only, engine, explain)
+    judge_ = build_judge(policies, only, engine, explain)
     items = items_from_arguments(inputs, sys.stdin.buffer, limits)
     if out is None:
         code = _run(judge_, items, None, inputs, as_json)
@@ -79,9 +81,10 @@ def judge(
     raise typer.Exit(code)
 
 
-def _build_judge(
+def build_judge(
     policies: Sequence[Path] | None, only: Sequence[str] | None, engine: str, explain: str
 ) -> Judge:
+    """Load policies, open the engine and join them; raises what each of them raises."""
     from llm_judge.compile import TargetModel, compile_policies
     from llm_judge.engines.open import open_engine
     from llm_judge.judge import Explain, Judge, JudgeSettings
@@ -106,7 +109,9 @@ def _run(
     from llm_judge.report import RecordPrinter, Tally
 
     tally = Tally()
-    printer = RecordPrinter(Console(), judge_.compiled, as_json=as_json, quiet=out is not None and not as_json)
+    printer = RecordPrinter(
+        Console(), judge_.compiled, as_json=as_json, quiet=out is not None and not as_json
+    )
     with item_progress(count_items(inputs)) as advance:
 
         def skipped(number: int) -> None:

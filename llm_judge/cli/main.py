@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from llm_judge import __version__
+from llm_judge.cli import demo as demo_command
 from llm_judge.cli import judge as judge_command
 from llm_judge.cli import models as models_command
 from llm_judge.cli import show as show_command
@@ -29,6 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("judge", epilog=_EPILOG)(judge_command.judge)
+app.command("demo")(demo_command.demo)
 app.add_typer(show_command.app, name="show")
 app.add_typer(models_command.app, name="models")
 

@@ -44,7 +44,7 @@ def from_audio(
 
     Raises:
         ContentNotFound, ContentEmpty, ContentTooLarge, ContentUnsupported, ContentDamaged
-        ContentUnperceived: no speech in it.
+        ContentUnperceived: no speech in it, or none that can be made out.
         PackageError: the packaged speech model is missing.
     """
     data, source = read_file(path_or_bytes, source, limits.audio_bytes)
@@ -57,7 +57,12 @@ def from_audio(
     require_media(*MEDIA_PACKAGES)
     track = listen(data, name, kind, limits, limits.audio_seconds)
     if not track.speech.lines:
-        raise ContentUnperceived(f"no speech found in {name} ({track.seconds:.1f} s)")
+        lost = (
+            f"the speech in {name} could not be made out"
+            if track.speech.dropped
+            else f"no speech found in {name}"
+        )
+        raise ContentUnperceived(f"{lost} ({track.seconds:.1f} s)")
     segments = tuple(
         Segment(number, SegmentKind.TRANSCRIPT, line.text, start_s=line.start_s, end_s=line.end_s)
         for number, line in enumerate(track.speech.lines, start=1)

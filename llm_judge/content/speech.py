@@ -24,7 +24,6 @@ _MIN_VOICE_S = 0.3  # less voice than this is a click or a beep
 _NO_SPEECH = 0.6  # no-speech probability above which the words must be very sure of themselves
 _UNSURE = -0.7  # mean log-probability a token below which such words are dropped
 _GUESSED = -1.3  # the same, below which any words are dropped
-_REPEATED = 2.4  # compression ratio above which the model was going round in circles
 _lock = threading.Lock()
 
 
@@ -43,7 +42,7 @@ class Speech:
 
     Attributes:
         lines: in order; empty where there is no speech.
-        language: ISO 639-1 code, None where there is no speech.
+        language: ISO 639-1 code of the first half minute, None where there is no speech.
         voice_s: seconds that held a voice.
         dropped: lines left out because the model was guessing.
     """
@@ -74,6 +73,7 @@ def transcribe(samples: NDArray[np.int16]) -> Speech:
             beam_size=1,
             temperature=0.0,
             condition_on_previous_text=False,  # one invented line must not breed more
+            multilingual=True,  # asked anew every half minute: the language may change
             vad_filter=True,
             vad_parameters={"min_silence_duration_ms": 500},
         )
@@ -86,9 +86,10 @@ def transcribe(samples: NDArray[np.int16]) -> Speech:
 
 
 def _is_invented(segment: Any) -> bool:
-    if segment.compression_ratio > _REPEATED or segment.avg_logprob < _GUESSED:
-        return True
-    return bool(segment.no_speech_prob > _NO_SPEECH and segment.avg_logprob < _UNSURE)
+    # Repetition is no sign of invention here: the ratio is measured over half a minute, and a chant or
+    # a clip played twice would be lost with it.
+    unsure = _UNSURE if segment.no_speech_prob > _NO_SPEECH else _GUESSED
+    return bool(segment.avg_logprob < unsure)
 
 
 def _voice_seconds(wave: NDArray[np.float32]) -> float:

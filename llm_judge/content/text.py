@@ -17,7 +17,7 @@ from llm_judge.content.limits import MAX_TEXT_BYTES, megabytes
 from llm_judge.content.normalise import clean
 from llm_judge.errors import ContentEmpty, ContentTooLarge
 
-MAX_SEGMENT = 400  # characters; a longer run is cut
+MAX_SEGMENT = 400  # UTF-8 bytes, a bound on tokens for byte-level tokenizers; a longer run is cut
 MERGED = 200  # neighbours are merged up to this many characters
 _SHORT = 60  # a sentence below this is worth merging: numbering it costs as much as reading it
 _CUT_WINDOW = 120  # how far back from MAX_SEGMENT a good place to cut is looked for
@@ -125,12 +125,24 @@ def _cut(spans: Iterable[tuple[int, int]], text: str) -> Iterator[tuple[int, int
     """Yield the spans with everything longer than ``MAX_SEGMENT`` cut, at white space where possible."""
     for begin, end in spans:
         start = begin
-        while end - start > MAX_SEGMENT:
-            place = _place_to_cut(text, start, start + MAX_SEGMENT)
+        while (limit := _limit(text, start, end)) < end:
+            place = _place_to_cut(text, start, limit)
             yield _strip(text, start, place)
             start = _strip(text, place, end)[0]
         if start < end:
             yield start, end
+
+
+def _limit(text: str, start: int, end: int) -> int:
+    """Return the furthest end of a segment from ``start`` that keeps it within ``MAX_SEGMENT`` bytes."""
+    limit = min(end, start + MAX_SEGMENT)
+    while (size := _size(text, start, limit)) > MAX_SEGMENT:
+        limit = start + max(1, (limit - start) * MAX_SEGMENT // size)
+    return limit
+
+
+def _size(text: str, start: int, end: int) -> int:
+    return len(text[start:end].encode("utf-8", "surrogatepass"))
 
 
 def _place_to_cut(text: str, start: int, limit: int) -> int:
@@ -152,7 +164,8 @@ def _merge(spans: Iterable[tuple[int, int]], text: str) -> Iterator[tuple[int, i
             current = (start, end)
             continue
         short = min(current[1] - current[0], end - start) < _SHORT
-        if short and end - current[0] <= MERGED and not _PARAGRAPH.search(text, current[1], start):
+        fits = end - current[0] <= MERGED and _size(text, current[0], end) <= MAX_SEGMENT
+        if short and fits and not _PARAGRAPH.search(text, current[1], start):
             current = (current[0], end)
         else:
             yield current

@@ -8,7 +8,6 @@ Knows nothing about prompts.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -98,7 +97,7 @@ def _put(partial: Path, folder: Path) -> None:
     """Move the finished folder into place; another process may have been first with the same files."""
     if folder.exists():
         old = Path(tempfile.mkdtemp(prefix=".old.", dir=folder.parent))
-        os.replace(folder, old / folder.name)
+        folder.rename(old / folder.name)
         shutil.rmtree(old, ignore_errors=True)
     try:
         partial.chmod(0o755)

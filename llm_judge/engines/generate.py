@@ -36,6 +36,8 @@ class Generator:
 
         tokenizer = AutoTokenizer.from_pretrained(model_dir, local_files_only=True, trust_remote_code=False)
         self._backend = LLGuidanceBackend(outlines.from_transformers(model, tokenizer))
+        # llguidance's torch kernels are compiled on first use, for most of a minute; these are ready.
+        self._backend.tensor_library_name = "numpy"
         self._decode: Callable[..., str] = tokenizer.decode
         self._model, self._tokens, self._frame = model, tokens, frame
 
@@ -124,10 +126,12 @@ class _EachRow:
         self._processors, self._end, self._started = processors, end, False
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        scores = scores.float()
         for row, processor in enumerate(self._processors):
             if self._started and int(input_ids[row, -1]) == self._end:
                 continue  # this row is complete; its grammar has nothing more to say
-            scores[row : row + 1] = processor(input_ids[row : row + 1], scores[row : row + 1])
+            # The numpy array is the row's own memory: the mask is written straight into the scores.
+            processor(input_ids[row : row + 1].numpy(), scores[row : row + 1].numpy())
         self._started = True
         return scores
 

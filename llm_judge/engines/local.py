@@ -259,7 +259,8 @@ class LocalEngine:
         over = length - self._info.context_tokens
         if over > 0:
             raise EngineError(
-                f"the prompt is {over} tokens over the {self._info.context_tokens} that {self._info.model} reads",
+                f"the prompt is {over} tokens over the {self._info.context_tokens}"
+                f" that {self._info.model} reads",
                 hint="judge by fewer policies at once, or cut the content into smaller windows",
             )
 

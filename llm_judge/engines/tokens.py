@@ -47,9 +47,10 @@ class ChatTokens:
         added = self._template.get_added_tokens_decoder()
         self._special_ids = frozenset(number for number, token in added.items() if token.special)
         self.special_tokens = tuple(token.content for _, token in sorted(added.items()) if token.special)
-        self.end_of_turn_id = self._template.token_to_id(end_of_turn)
-        if self.end_of_turn_id is None:
+        end = self._template.token_to_id(end_of_turn)
+        if end is None:
             raise EngineError(f"the tokenizer has no token `{end_of_turn}`")
+        self.end_of_turn_id: int = end
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of ordinary text, none of them a control token.

@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--per-cell", type=int, default=900, help="rows of each source, language and answer")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    builder = ExampleBuilder(random.Random(options.seed))  # noqa: S311
+    builder = ExampleBuilder(random.Random(options.seed))
     own = own_rows(builder.rule_keys, builder.area_ids, options.split)
     rows = [
         *labelled_rows(options.data, options.split, options.per_cell, options.seed),
@@ -88,7 +88,7 @@ def main() -> None:
     save(packs, options.out)
     tokens = sum(len(pack.tokens) for pack in packs)
     answers = sum(len(pack.targets) for pack in packs)
-    print(f"{len(rows)} rows, {len(packs)} packs, {tokens} tokens, {answers} targets")  # noqa: T201
+    print(f"{len(rows)} rows, {len(packs)} packs, {tokens} tokens, {answers} targets")
 
 
 class ExampleBuilder:

@@ -61,7 +61,7 @@ def _own_row(row: Mapping[str, Any], rule_keys: Sequence[str], area_ids: Sequenc
     area = row["area"] if "/" in row["area"] else f"areas/{row['area']}"  # training areas need no group
     applies = row["verdict"] in ("violates", "exempt")
     broken = {f"{area}#{row['rule']}": "except" if row["verdict"] == "exempt" else "yes"} if applies else {}
-    also = {key: "yes" for key in row.get("also") or []}
+    also = dict.fromkeys(row.get("also") or [], "yes")
     hit = {area} | {key.partition("#")[0] for key in also} if applies else set()
     # A rule of an area without rule labels is unknown where its own area applies.
     rules = {key: "no" for key in rule_keys if row["rule"] or key.partition("#")[0] not in hit}
@@ -95,7 +95,7 @@ def labelled_rows(folder: Path, split: str, per_cell: int, seed: int) -> list[La
         if row is not None:
             answers = tuple(f"{area}={value}" for area, value in sorted(row.areas.items()))
             cells.setdefault((row.source, row.lang, *answers), []).append(row)
-    shuffle = random.Random(seed)  # noqa: S311  (sampling, not secrets)
+    shuffle = random.Random(seed)
     sample = []
     for _, rows in sorted(cells.items()):
         shuffle.shuffle(rows)

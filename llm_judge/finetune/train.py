@@ -196,7 +196,8 @@ class Trees:
         kind = np.repeat(pieces[:, 0], pieces[:, 2])
         content = np.repeat(pieces[:, 1], pieces[:, 2])
         branch = np.repeat(np.arange(len(pieces)), pieces[:, 2])
-        positions, lengths = [], {}
+        positions: list[np.ndarray[Any, Any]] = []
+        lengths: dict[Any, int] = {}
         for piece_kind, number, length in pieces:
             start = {PREFIX: 0, BODY: lengths.get("prefix", 0), BRANCH: lengths.get(number, 0)}[
                 int(piece_kind)

@@ -48,6 +48,12 @@ def test_channels_that_cancel_out_are_heard(english_speech: Path) -> None:
     assert any("cancel" in note for note in content.coverage.notes)
 
 
+@pytest.mark.speech
+def test_speech_said_again_and_again_is_kept(english_speech: Path) -> None:
+    content = from_audio(wav(np.tile(samples_of(english_speech), 3)))
+    assert " ".join(segment.text for segment in content.segments).count("flowers") == 3
+
+
 @pytest.mark.parametrize(
     "samples", [np.zeros(5 * RATE), tone(5), NOISE, CHORD], ids=["silence", "tone", "noise", "chord"]
 )

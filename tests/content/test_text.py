@@ -33,7 +33,7 @@ def _check_tiling(text: str, segments: tuple[Segment, ...]) -> None:
         assert segment.start is not None and segment.end is not None
         assert text[segment.start : segment.end] == segment.text != ""
         assert text[covered : segment.start].strip() == ""
-        assert len(segment.text) <= MAX_SEGMENT
+        assert len(segment.text.encode("utf-8", "surrogatepass")) <= MAX_SEGMENT
         covered = segment.end
     assert text[covered:].strip() == ""
 

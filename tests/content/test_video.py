@@ -51,6 +51,15 @@ def test_speech_and_text_come_in_order_of_time(tmp_path: Path, english_speech: P
     assert [segment.id for segment in content.segments] == list(range(1, len(content.segments) + 1))
 
 
+def test_one_odd_frame_in_a_busy_video_is_found(tmp_path: Path) -> None:
+    frames = [picture() for _ in range(60)]
+    for place, frame in enumerate(frames):
+        frame.paste("grey", (place * 7, 150, place * 7 + 40, 190))
+    frames[37] = picture("One flash", ground="black", ink="white")
+    content = from_video(movie(tmp_path / "d.mp4", frames), limits=replace(DEFAULT_LIMITS, video_frames=4))
+    assert [(key_of(segment.text), segment.frame) for segment in content.segments] == [("oneflash", 37)]
+
+
 def test_at_most_so_many_frames_are_kept(tmp_path: Path) -> None:
     counting = [picture(f"Number {number}", ground=(number * 6, 200, 90)) for number in range(40)]
     content = from_video(movie(tmp_path / "b.mp4", counting), limits=replace(DEFAULT_LIMITS, video_frames=4))

@@ -1,0 +1,39 @@
+# Two commands for a fresh machine with Python 3.11: `make demo` and `make test`.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint bench docs clean
+
+demo: $(VENV)/.demo-ready  ## judge the shipped text, picture, sound and video items
+	$(BIN)/llm-judge models fetch
+	$(BIN)/llm-judge demo
+
+test: $(VENV)/.dev-ready  ## run every test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev-ready  ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.demo-ready  ## cost of judging, against a naive judge and plain reads
+	$(BIN)/python -m llm_judge.evals.bench $(BENCH)
+
+docs: $(VENV)/.dev-ready  ## write the generated pages; a test fails when they are stale
+	$(BIN)/python -m llm_judge.cli.docs
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp is written only after everything is installed, so an interrupted set-up starts again.
+$(VENV)/.demo-ready: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[media,local]'
+	touch $@
+
+$(VENV)/.dev-ready: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
