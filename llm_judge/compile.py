@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import FileSystemLoader, StrictUndefined, Template
+from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from llm_judge.content.content import Modality
@@ -31,6 +31,7 @@ MAX_EVIDENCE = 4
 CONTENT_RESERVE_TOKENS = 512
 ANSWER_RESERVE_TOKENS = 192
 
+_TEMPLATES = frozenset({"policy", "area", "rule", "exemption", "explain"})
 _PLACEHOLDER = re.compile(r"\{([A-Za-z][A-Za-z0-9_-]*)\}")
 
 
@@ -128,6 +129,7 @@ class CompiledPolicy:
         digest: SHA-256 of what the policies mean; layout, comments and ownership do not count.
         prompt_digest: SHA-256 of every rendered text and of the target's name and dialect.
         prefix_tokens: length of ``prefix`` for the target model.
+        longest_question_tokens: length of the longest text that can follow the content.
     """
 
     prefix: str
@@ -135,6 +137,7 @@ class CompiledPolicy:
     digest: str
     prompt_digest: str
     prefix_tokens: int
+    longest_question_tokens: int
     target: TargetModel
 
     @property
@@ -143,40 +146,37 @@ class CompiledPolicy:
         return tuple(rule for area in self.areas for rule in area.rules)
 
     @property
-    def longest_question_tokens(self) -> int:
-        """Length of the longest text that can follow the content, in tokens."""
-        return max(map(self.target.count_tokens, self._questions()))
-
-    @property
     def content_budget(self) -> int:
         """Tokens left for one window of content once everything else is in the context."""
         fixed = self.prefix_tokens + self.longest_question_tokens + ANSWER_RESERVE_TOKENS
         return self.target.context_tokens - fixed
-
-    def _questions(self) -> list[str]:
-        return [
-            text for area in self.areas for text in (area.question.text, *(r.explain for r in area.rules))
-        ]
 
 
 def compile_policies(policies: Sequence[Policy], target: TargetModel) -> CompiledPolicy:
     """Compile policies for one target model.
 
     Raises:
-        UsageError: no policies, or an unknown dialect.
+        UsageError: no policies, an unknown dialect, or a template that cannot be rendered.
         BudgetExceeded: prefix, question, content reserve and answer do not fit; names the rule.
     """
     if not policies:
         raise UsageError("no policies to judge by", "name at least one policy file or folder")
-    templates = _templates(target.dialect)
-    areas = tuple(_compile_area(policy, templates) for policy in policies)
-    prefix = templates["policy"].render(areas=[_area_view(policy) for policy in policies]).strip()
+    try:
+        templates = _templates(target.dialect)
+        areas = tuple(_compile_area(policy, templates) for policy in policies)
+        prefix = templates["policy"].render(areas=[_area_view(policy) for policy in policies]).strip()
+    except TemplateError as error:
+        raise UsageError(
+            f"a prompt template of dialect `{target.dialect}` is wrong: {error.message}",
+            "prompts/README.md lists the variables of each template",
+        ) from error
     compiled = CompiledPolicy(
         prefix=prefix,
         areas=areas,
         digest=policy_digest(policies),
         prompt_digest=_prompt_digest(prefix, areas, target),
         prefix_tokens=target.count_tokens(prefix),
+        longest_question_tokens=max(map(target.count_tokens, _after_content(areas))),
         target=target,
     )
     if compiled.content_budget < CONTENT_RESERVE_TOKENS:
@@ -195,10 +195,23 @@ def policy_digest(policies: Sequence[Policy]) -> str:
 
 
 def _meaning(policy: Policy) -> dict[str, Any]:
-    kept = policy.model_dump(mode="json", exclude={"owner", "status", "version", "maps_to", "definitions"})
+    left_out = {"owner", "status", "version", "maps_to", "definitions", "modalities"}
+    kept = policy.model_dump(mode="json", exclude=left_out)
     kept["definitions"] = dict(_used_definitions(policy))
-    kept["modalities"] = sorted(kept["modalities"])
+    # Which kinds of content a rule is asked of, wherever that is written, and as a set.
+    for view, rule in zip(kept["rules"], policy.rules, strict=True):
+        view["modalities"] = sorted({m.value for m in rule.modalities or policy.modalities})
+    for step in kept["actions"]:
+        step["rules"] = None if step["rules"] is None else sorted(set(step["rules"]))
     return kept
+
+
+def _after_content(areas: Sequence[CompiledArea]) -> Iterator[str]:
+    """Every text that can follow the content."""
+    for area in areas:
+        yield area.question.text
+        for rule in area.rules:
+            yield from (rule.question.text, rule.explain, *(q.text for q in rule.exemption_questions))
 
 
 def _prompt_digest(prefix: str, areas: Sequence[CompiledArea], target: TargetModel) -> str:
@@ -229,7 +242,11 @@ def _templates(dialect: str) -> dict[str, Template]:
         # Prompts are plain text: escaping would change the words the model reads.
         autoescape=False,
     )
-    return {Path(name).stem: environment.get_template(name) for name in environment.list_templates()}
+    names = environment.list_templates(extensions=["j2"])
+    templates = {Path(name).stem: environment.get_template(name) for name in names}
+    if missing := sorted(_TEMPLATES - set(templates)):
+        raise UsageError(f"prompt dialect `{dialect}` lacks {', '.join(f'{name}.j2' for name in missing)}")
+    return templates
 
 
 def _compile_area(policy: Policy, templates: dict[str, Template]) -> CompiledArea:
@@ -313,6 +330,25 @@ def _does_not_fit(
     """Find the first rule with which the prompt is over budget, by adding rules one at a time."""
     target = compiled.target
     room = compiled.content_budget + compiled.prefix_tokens - CONTENT_RESERVE_TOKENS
+    if target.count_tokens(templates["policy"].render(areas=[]).strip()) > room:
+        longest = max(compiled.rules, key=lambda rule: target.count_tokens(rule.explain))
+        return BudgetExceeded(
+            f"rule `{longest.key}` does not fit {target.name}: its question is "
+            f"{target.count_tokens(longest.explain)} tokens, content and answer need "
+            f"{CONTENT_RESERVE_TOKENS + ANSWER_RESERVE_TOKENS}, and there are {target.context_tokens}",
+            "shorten the rule, or use a longer-context model",
+        )
+    sizes = ((key, target.count_tokens(text)) for key, text in _growing(policies, templates))
+    key, tokens = next((key, tokens) for key, tokens in sizes if tokens > room)
+    return BudgetExceeded(
+        f"rule `{key}` does not fit {target.name}: the policy text up to "
+        f"it is {tokens} tokens and {room} are left for it of {target.context_tokens}",
+        "judge by fewer policies at once, shorten the rules, or use a longer-context model",
+    )
+
+
+def _growing(policies: Sequence[Policy], templates: dict[str, Template]) -> Iterator[tuple[str, str]]:
+    """Yield each rule's key and the prefix up to and with it; the last one is the whole prefix."""
     shown: list[dict[str, Any]] = []
     for policy in policies:
         view = _area_view(policy)
@@ -320,14 +356,4 @@ def _does_not_fit(
         shown.append(view)
         for rule in rules:
             view["rules"].append(rule)
-            tokens = target.count_tokens(templates["policy"].render(areas=shown).strip())
-            if tokens > room:
-                return BudgetExceeded(
-                    f"rule `{policy.policy}#{rule['id']}` does not fit {target.name}: the policy text up to "
-                    f"it is {tokens} tokens and {max(room, 0)} are left for it of {target.context_tokens}",
-                    "judge by fewer policies at once, shorten the rules, or use a longer-context model",
-                )
-    return BudgetExceeded(
-        f"the questions of these policies do not fit {target.name} ({target.context_tokens} tokens)",
-        "shorten the longest rule",
-    )
+            yield f"{policy.policy}#{rule['id']}", templates["policy"].render(areas=shown).strip()

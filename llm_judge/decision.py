@@ -42,8 +42,8 @@ class Decision:
         determining_rules: keys of the rules that asked for it, in policy order; empty when nothing
             fired or when only ``on_error`` decided.
         abstentions: rules that could not be decided.
-        on_error: the ``on_error`` action that was applied because of them, or None.
-        calibrated: False when an uncalibrated stand-in threshold was read.
+        on_error: the strictest ``on_error`` action they brought in, or None; a stricter rule outranks it.
+        calibrated: False when a ladder names thresholds and stand-ins are used for want of a calibration.
     """
 
     action: Action
@@ -54,7 +54,7 @@ class Decision:
 
     @property
     def undecided(self) -> bool:
-        """True when no rule fired and at least one could not be decided."""
+        """True when no rule determined the action and at least one could not be decided."""
         return not self.determining_rules and bool(self.abstentions)
 
 

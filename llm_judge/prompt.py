@@ -7,6 +7,7 @@ mark that does not occur in the content. Knows nothing about engines or chat tem
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,12 +47,8 @@ def build_prompt(compiled: CompiledPolicy, content: Content, special_tokens: Seq
         content: the item, or one window of it (segment ids are kept).
         special_tokens: control strings of the tokenizer in use.
     """
-    cleaned = [clean(segment.text) for segment in content.segments]
-    lines = [
-        segment_line(segment, neutralise(text, special_tokens))
-        for segment, (text, _) in zip(content.segments, cleaned, strict=True)
-    ]
-    facts = [neutralise(fact, special_tokens) for fact in _facts(content, cleaned)]
+    lines = [segment_line(segment, neutralise(segment.text, special_tokens)) for segment in content.segments]
+    facts = [neutralise(fact, special_tokens) for fact in _facts(content)]
     mark = _mark("\n".join([*lines, *facts]))
     body = [f"Content ({content.modality.value}) between the marks {mark}:", mark, *lines, mark]
     if facts:
@@ -64,11 +61,16 @@ def segment_line(segment: Segment, text: str) -> str:
     return f"[{segment.id}] {_KIND_WORD[segment.kind]}{text}"
 
 
-def _facts(content: Content, cleaned: Sequence[tuple[str, tuple[str, ...]]]) -> list[str]:
-    found = [*content.facts]
-    for _, notes in cleaned:
-        found += [note for note in notes if note not in found]
-    return found
+def _facts(content: Content) -> list[str]:
+    """What was measured about the item, then what cleaning takes out of it where that is not said yet."""
+    _, notes = clean("\n".join(segment.text for segment in content.segments))
+    said = {_kind_of(fact) for fact in content.facts}
+    return [*content.facts, *(note for note in notes if _kind_of(note) not in said)]
+
+
+def _kind_of(fact: str) -> str:
+    """The same for ``contains 1 invisible character`` and ``contains 4 invisible characters``."""
+    return re.sub(r"\d+|s\b", "", fact)
 
 
 def _mark(fenced: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -141,20 +142,20 @@ class RecordFile:
         self._run = run.as_json()
         self._keep_quotes = keep_quotes
         self._written = 0
-        # A device such as /dev/stdout cannot be resumed, locked or cut back.
-        self._regular = not path.exists() or path.is_file()
-        existing = self._regular and path.exists() and path.stat().st_size > 0
-        if existing and not resume:
-            raise UsageError(
-                f"`{path}` already holds records", "add --resume to go on, or choose another --out"
-            )
         try:
             self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
             raise OutputError(f"cannot write `{path}`: {_reason(error)}", "choose another --out") from error
         try:
+            # A device such as /dev/stdout cannot be resumed, locked or cut back.
+            self._regular = stat.S_ISREG(os.fstat(self._handle).st_mode)
             self._lock()
-            if existing:
+            # Only now: until the file is locked, another process may still be filling it.
+            if self._regular and os.fstat(self._handle).st_size:
+                if not resume:
+                    raise UsageError(
+                        f"`{path}` already holds records", "add --resume to go on, or choose another --out"
+                    )
                 self._read_back()
         except BaseException:
             os.close(self._handle)

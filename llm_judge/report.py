@@ -147,7 +147,11 @@ def why(record: DecisionRecord, titles: dict[str, str]) -> Text:
 
 def printable(text: str) -> str:
     """Show control characters instead of obeying them."""
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(char: str) -> str:
+    return f"\\u{ord(char):04x}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08x}"
 
 
 def _item(record: DecisionRecord, note: str) -> Text:
@@ -160,8 +164,11 @@ def _item(record: DecisionRecord, note: str) -> Text:
 
 
 def _nothing_found(record: DecisionRecord) -> Text:
-    highest = max((v.probability or 0.0 for v in record.verdicts), default=0.0)
-    text = Text(f"no rule fires (highest probability {highest:.2f})", style="dim")
+    if record.verdicts:
+        highest = max(v.probability or 0.0 for v in record.verdicts)
+        text = Text(f"no rule fires (highest probability {highest:.2f})", style="dim")
+    else:
+        text = Text(f"no rule applies to {record.item['modality']}", style="dim")
     for note in record.item["coverage"]["notes"]:
         text.append(f"\n{printable(note)}", style="dim")
     return text
@@ -170,9 +177,9 @@ def _nothing_found(record: DecisionRecord) -> Text:
 def _verdict(verdict: Verdict, titles: dict[str, str]) -> Text:
     line = Text()
     line.append(f"{verdict.outcome.value} ", style="bold")
-    line.append(f"{verdict.rule} {titles.get(verdict.rule, '')}", style="bold")
+    line.append(f"{verdict.rule} {printable(titles.get(verdict.rule, ''))}", style="bold")
     if verdict.exemption:
-        line.append(f" (exempt: {verdict.exemption})", style="bold")
+        line.append(f" (exempt: {printable(verdict.exemption)})", style="bold")
     if verdict.probability is not None:
         line.append(f"  p {verdict.probability:.2f}")
         if verdict.exempt_probability:

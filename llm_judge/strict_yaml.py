@@ -63,7 +63,7 @@ def parse(text: str, file: str) -> tuple[SourceNode | None, list[Diagnostic]]:
     return root, sorted(composer.found, key=lambda found: found.span)
 
 
-class _Stop(Exception):  # noqa: N818 - a signal, not an error
+class _Stop(Exception):
     """Reading cannot go on; the reason is already among the diagnostics."""
 
 

@@ -108,7 +108,7 @@ def yes_probability(reading: Reading) -> float | None:
 def verdict_from_reading(rule: CompiledRule, reading: Reading, thresholds: Thresholds) -> Verdict:
     """Turn one rule's reading into a verdict without evidence."""
     probability = _share(reading, YES)
-    if probability is None:
+    if probability is None or not math.isfinite(reading.label_mass):
         return _unsure(rule, Outcome.UNREADABLE, "the engine returned no usable probability", reading)
     exempt = (_share(reading, EXCEPT) or 0.0) if EXCEPT in reading.logprobs else 0.0
     if reading.label_mass < thresholds.min_label_mass:
@@ -120,7 +120,7 @@ def verdict_from_reading(rule: CompiledRule, reading: Reading, thresholds: Thres
     elif probability + exempt < thresholds.clear_below:
         outcome, reason = Outcome.CLEAR, None
     else:
-        outcome, reason = Outcome.ABSTAIN, f"probability {probability:.2f} is in the uncertain band"
+        outcome, reason = Outcome.ABSTAIN, _between(probability, exempt)
     only = rule.rule.exemptions[0].id if len(rule.rule.exemptions) == 1 else None
     return Verdict(
         rule=rule.key,
@@ -165,8 +165,10 @@ def with_explanation(verdict: Verdict, completion: Completion, content: Content)
     if answer is None:
         return replace(verdict, explanation="unreadable")
     by_id = {segment.id: segment for segment in content.segments}
-    cited = [by_id[i] for i in dict.fromkeys(answer["evidence"]) if i in by_id]
-    agrees = answer["verdict"] == verdict.outcome.value or verdict.outcome is Outcome.ABSTAIN
+    # `type` and not `isinstance`: true is not segment 1.
+    cited = [by_id[i] for i in dict.fromkeys(i for i in answer["evidence"] if type(i) is int) if i in by_id]
+    could_not_tell = verdict.outcome in (Outcome.ABSTAIN, Outcome.UNREADABLE)
+    agrees = could_not_tell or answer["verdict"] == verdict.outcome.value
     exemption = verdict.exemption
     if verdict.outcome is Outcome.EXEMPT and exemption is None and answer["exemption"] != NO_EXEMPTION:
         exemption = answer["exemption"]
@@ -200,10 +202,10 @@ def _parse(completion: Completion) -> dict[str, Any] | None:
         return None
     try:
         answer = json.loads(completion.text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     wanted = {"evidence": list, "exemption": str, "severity": int, "rationale": str, "verdict": str}
-    if not isinstance(answer, dict) or any(not isinstance(answer.get(k), t) for k, t in wanted.items()):
+    if not isinstance(answer, dict) or any(type(answer.get(k)) is not t for k, t in wanted.items()):
         return None
     return answer
 
@@ -215,6 +217,13 @@ def _share(reading: Reading, label: str) -> float | None:
         return None
     highest = max(values)
     return math.exp(reading.logprobs[label] - highest) / sum(math.exp(v - highest) for v in values)
+
+
+def _between(probability: float, exempt: float) -> str:
+    """Why neither firing nor clear could be said."""
+    if not exempt:
+        return f"probability {probability:.2f} is in the uncertain band"
+    return f"probability {probability:.2f} with {exempt:.2f} for exempt is in the uncertain band"
 
 
 def _unsure(rule: CompiledRule, outcome: Outcome, reason: str, reading: Reading) -> Verdict:

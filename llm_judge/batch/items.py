@@ -14,11 +14,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 from llm_judge.content.content import Content
+from llm_judge.content.files import read_head
 from llm_judge.content.open import Limits, iter_files, open_content
 from llm_judge.content.text import from_text
 from llm_judge.errors import ContentDamaged, ContentError, ContentNotFound, ContentTooLarge, UsageError
 
 MAX_ROW_BYTES = 16 * 1024 * 1024
+MAX_ID_CHARACTERS = 500
+# Words that end like this are a forgotten file rather than a text, even with spaces in them.
+_FILE_SUFFIXES = frozenset(
+    {".txt", ".md", ".jsonl", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".wav", ".mp3"}
+)
+_FILE_SUFFIXES |= {".ogg", ".opus", ".flac", ".m4a", ".mp4", ".mov", ".webm", ".mkv", ".avi"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +56,35 @@ def items_from_arguments(inputs: Sequence[str], stdin: BinaryIO, limits: Limits)
 
 
 def check_arguments(inputs: Sequence[str]) -> None:
-    """Raise now for an argument that looks like a path and is not there, before anything is judged."""
+    """Find out before anything is judged, or a model loaded, what cannot be read.
+
+    Raises:
+        ContentNotFound: an argument looks like a path and is not there, or cannot be read.
+        UsageError: a folder holds nothing that can be judged.
+    """
     for text in inputs:
-        if text != "-" and _existing(text) is None and _looks_like_path(text):
+        path = _existing(text)
+        if path is not None:
+            _check_readable(path)
+        elif text != "-" and _looks_like_path(text):
             raise ContentNotFound(
-                f"no file `{text}`", "check the path; a text of several words is taken as text"
+                f"no file `{text}`",
+                'check the path; to judge these words as text, send {"text": "…"} to `llm-judge judge -`',
             )
 
 
 def count_items(inputs: Sequence[str]) -> int | None:
-    """How many items the arguments stand for, or None when only reading stdin can tell."""
+    """How many items the arguments stand for, or None when only reading a stream can tell."""
     total = 0
     for text in inputs:
-        if text == "-":
-            return None
         path = _existing(text)
-        if path is None:
-            total += 1
-        elif path.is_dir():
+        if text == "-" or (path is not None and _is_rows(path) and not path.is_file()):
+            return None
+        if path is not None and path.is_dir():
             total += sum(1 for _ in iter_files(path))
-        elif path.suffix == ".jsonl":
+        elif path is not None and _is_rows(path):
             with path.open("rb") as handle:
-                total += sum(1 for line in handle if line.strip())
+                total += sum(1 for line in _lines(handle) if line.strip())
         else:
             total += 1
     return total
@@ -93,15 +107,12 @@ def _expand(text: str, stdin: BinaryIO, limits: Limits) -> Iterator[Item]:
         return
     path = _existing(text)
     if path is None:
-        yield Item(_text_id(text), None, lambda: from_text(text, max_bytes=limits.text_bytes))
+        name = _text_id(text)
+        yield Item(name, None, lambda: from_text(text, id=name, max_bytes=limits.text_bytes))
     elif path.is_dir():
-        found = False
         for file in iter_files(path):
-            found = True
             yield _file_item(file, limits)
-        if not found:
-            raise UsageError(f"the folder `{text}` holds no file that can be judged")
-    elif path.suffix == ".jsonl":
+    elif _is_rows(path):
         try:
             with path.open("rb") as handle:
                 yield from rows(_lines(handle), path.parent, path.name, limits)
@@ -129,9 +140,11 @@ def _row_item(line: bytes, number: int, folder: Path, name: str, limits: Limits)
         return Item(fallback, place, _raiser(error))
     item_id = row.get("id", fallback)
     if not isinstance(item_id, str | int) or isinstance(item_id, bool) or item_id == "":
-        return Item(
-            fallback, place, _raiser(ContentDamaged(f"{place}: `id` must be a text or a whole number"))
-        )
+        wrong = ContentDamaged(f"{place}: `id` must be a text or a whole number")
+        return Item(fallback, place, _raiser(wrong))
+    if len(str(item_id)) > MAX_ID_CHARACTERS:
+        wrong = ContentDamaged(f"{place}: `id` is over {MAX_ID_CHARACTERS} characters")
+        return Item(fallback, place, _raiser(wrong))
     text, file = row.get("text"), row.get("file")
     if isinstance(text, str) and file is None:
         return Item(str(item_id), None, lambda: from_text(text, id=str(item_id), max_bytes=limits.text_bytes))
@@ -145,12 +158,16 @@ def _parse_row(line: bytes, place: str) -> dict[str, object]:
     if len(line) > MAX_ROW_BYTES:
         raise ContentTooLarge(f"{place}: the row is over {MAX_ROW_BYTES // 2**20} MiB", "send it as a `file`")
     try:
-        row = json.loads(line)
+        row = json.loads(line.decode("utf-8-sig"))  # given bytes, json would guess at UTF-16
     except UnicodeDecodeError as error:
         raise ContentDamaged(f"{place}: not valid UTF-8 at byte {error.start}") from error
-    except (ValueError, RecursionError) as error:
-        what = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
-        raise ContentDamaged(f"{place}: not valid JSON: {what.lower()}") from error
+    except json.JSONDecodeError as error:
+        message = f"{place}: not valid JSON: {error.msg.lower()} at column {error.colno}"
+        raise ContentDamaged(message) from error
+    except RecursionError as error:
+        raise ContentDamaged(f"{place}: not valid JSON: nested too deeply") from error
+    except ValueError as error:
+        raise ContentDamaged(f"{place}: not valid JSON: a number is too long") from error
     if not isinstance(row, dict):
         raise ContentDamaged(f"{place}: the row is not an object", 'write {"text": "…"} or {"file": "…"}')
     return row
@@ -188,11 +205,26 @@ def _existing(text: str) -> Path | None:
         return None
 
 
+def _is_rows(path: Path) -> bool:
+    return path.suffix.lower() == ".jsonl"
+
+
+def _check_readable(path: Path) -> None:
+    if path.is_dir():
+        if next(iter_files(path), None) is None:
+            raise UsageError(f"the folder `{path}` holds no file that can be judged")
+    elif not (_is_rows(path) and path.is_fifo()):  # rows may come through a named pipe
+        read_head(path)
+
+
 def _looks_like_path(text: str) -> bool:
-    one_word = not any(character.isspace() for character in text) and "://" not in text
-    path = Path(text) if one_word and text and "\0" not in text else None
-    has_suffix = path is not None and 1 < len(path.suffix) <= 6 and path.suffix[1:].isalnum()
-    return path is not None and (has_suffix or text.startswith(("/", "./", "../", "~")))
+    if not text or "\0" in text or "\n" in text or "://" in text:
+        return False
+    suffix = Path(text).suffix
+    if any(character.isspace() for character in text):
+        return suffix.lower() in _FILE_SUFFIXES
+    has_suffix = 1 < len(suffix) <= 6 and suffix[1:].isalnum()
+    return has_suffix or text.startswith(("/", "./", "../", "~"))
 
 
 def _text_id(text: str) -> str:

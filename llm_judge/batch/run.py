@@ -8,7 +8,7 @@ Knows nothing about terminals; skips and stops are reported through callbacks.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -30,7 +30,7 @@ def run_batches(
     on_skip: Callable[[], None] = lambda: None,
     on_stop: Callable[[], None] = lambda: None,
     batch_items: int = BATCH_ITEMS,
-) -> Iterator[DecisionRecord]:
+) -> Generator[DecisionRecord, None, None]:
     """Judge items and yield their records in order, written to ``out`` first where it is given.
 
     Args:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def demo(
     engine: EngineSpec = "local",
-    explain: Annotated[str, typer.Option(help="`never`, `auto` or `always`.")] = "auto",
+    explain: Annotated[str, typer.Option(metavar="WHEN", help="`never`, `auto` or `always`.")] = "auto",
 ) -> None:
     """Judge the shipped demo items: texts, pictures, sound clips and videos in several languages.
 
@@ -51,7 +51,7 @@ def demo(
     printer = RecordPrinter(console, judge.compiled, as_json=False, batch=8)
     agreed: list[bool] = []
     started = time.monotonic()
-    with item_progress(len(wanted)) as advance:
+    with item_progress(len(wanted), console) as advance:
         items = items_from_arguments([str(path)], io.BytesIO(), Limits())
         for record in run_batches(judge, items, batch_items=8):
             tally.add(record)
@@ -63,7 +63,8 @@ def demo(
     console.print(tally.line(), highlight=False)
     console.print(
         f"{seconds:.1f} s for {len(wanted)} items with perception ({seconds / len(wanted):.2f} s an item); "
-        f"{sum(agreed)} of {len(agreed)} clear-cut items came out as they were made (a demo, not a measurement)",
+        f"{sum(agreed)} of {len(agreed)} clear-cut items came out as they were made "
+        "(a demo, not a measurement)",
         highlight=False,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,19 +10,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llm_judge.cli.options import EngineSpec, Only, Policies, read_policies
-from llm_judge.errors import ExitCode, UsageError
+from llm_judge.errors import ExitCode, JudgeError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from llm_judge.batch.items import Item
     from llm_judge.judge import Judge
-    from llm_judge.record import RecordFile
+    from llm_judge.record import DecisionRecord, RecordFile
+    from llm_judge.report import RecordPrinter, Tally
+
+_MAX_ERROR_LINES = 20  # of items that cannot be judged; a million bad rows must not bury the summary
 
 Inputs = Annotated[
     list[str],
     typer.Argument(
-        metavar="TEXT|FILE…|-",
+        metavar="TEXT|FILE|-",
         help="Texts, media files, folders, .jsonl files, or `-` for JSONL rows from standard input "
         '(one `{"id": …, "text": …}` or `{"id": …, "file": …}` a line).',
     ),
@@ -35,20 +39,28 @@ def judge(
     engine: EngineSpec = "local",
     explain: Annotated[
         str,
-        typer.Option(help="`never`, `auto` (rules that fire, are exempt or uncertain) or `always`."),
+        typer.Option(
+            metavar="WHEN", help="`never`, `auto` (rules that fire, are exempt or uncertain) or `always`."
+        ),
     ] = "auto",
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON record a line on standard output.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Append records to this JSONL file.")
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Append records to this JSONL file.")
     ] = None,
-    resume: Annotated[bool, typer.Option(help="Go on with --out: judge only what it does not hold.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with --out: judge only what it does not hold.")
+    ] = False,
     keep_quotes: Annotated[
-        bool, typer.Option(help="Write quoted content into --out; otherwise only its digest and place.")
+        bool,
+        typer.Option(
+            "--keep-quotes", help="Write quoted content into --out; otherwise only its digest and place."
+        ),
     ] = False,
     max_text_bytes: Annotated[
-        int | None, typer.Option(min=1, help="Longest text that is judged, in bytes (default 2 MiB).")
+        int | None,
+        typer.Option(min=1, metavar="BYTES", help="Longest text that is judged (2 MiB if left out)."),
     ] = None,
 ) -> None:
     """Judge content by guidelines and show each decision with its evidence.
@@ -101,6 +113,8 @@ def _run(
     judge_: Judge, items: Iterator[Item], out: RecordFile | None, inputs: Sequence[str], as_json: bool
 ) -> ExitCode:
     """Judge everything, show each batch as it is done, and return what the shell should see."""
+    from contextlib import closing
+
     from rich.console import Console
 
     from llm_judge.batch.items import count_items
@@ -109,21 +123,55 @@ def _run(
     from llm_judge.report import RecordPrinter, Tally
 
     tally = Tally()
-    printer = RecordPrinter(
-        Console(), judge_.compiled, as_json=as_json, quiet=out is not None and not as_json
-    )
-    with item_progress(count_items(inputs)) as advance:
+    quiet = out is not None and not as_json
+    console = Console()
+    printer = RecordPrinter(console, judge_.compiled, as_json=as_json, quiet=quiet)
+    total = count_items(inputs) if sys.stderr.isatty() else None
+    with item_progress(total, console, wanted=not (as_json and sys.stdout.isatty())) as advance:
 
-        def skipped(number: int) -> None:
-            tally.skipped += number
-            advance(number)
+        def skipped() -> None:
+            tally.skipped += 1
+            advance(1)
 
+        records = run_batches(judge_, items, out, on_skip=skipped, on_stop=_say_stopping)
         try:
-            for record in run_batches(judge_, items, out, on_skip=skipped):
-                tally.add(record)
-                printer.add(record)
-                advance(1)
-        finally:
-            printer.finish()
-    Console(stderr=True).print(tally.line(), highlight=False)
+            with closing(records):
+                for record in records:
+                    tally.add(record)
+                    printer.add(record)
+                    _say_error(record, tally.failed)
+                    advance(1)
+        except OutputError:
+            raise  # it counts what was written itself
+        except JudgeError:
+            _finish(printer, tally)
+            raise
+    _finish(printer, tally)
     return tally.exit_code()
+
+
+def _finish(printer: RecordPrinter, tally: Tally) -> None:
+    printer.finish()
+    typer.echo(tally.line(), err=True)
+
+
+def _say_error(record: DecisionRecord, failed: int) -> None:
+    """One line on stderr for an item that could not be judged, wherever its record goes."""
+    if record.error is None or failed > _MAX_ERROR_LINES + 1:
+        return
+    if failed > _MAX_ERROR_LINES:
+        line = "error: more items could not be judged; each record says why"
+    else:
+        name, message = str(record.item["id"]), record.error["message"] or ""
+        said = f"`{name}`" in message or message.startswith(f"{name}:")
+        line = f"error: {message}" if said else f"error: {name}: {message}"
+        hint = record.error["hint"]
+        line += f" ({hint})" if hint else ""
+    from llm_judge.report import printable
+
+    typer.echo(printable(line), err=True)
+
+
+def _say_stopping() -> None:
+    """Called in a signal handler, where only a bare write is safe."""
+    os.write(2, b"\nstopping after the items in hand; press Ctrl-C again to stop at once\n")

@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from llm_judge import __version__
 from llm_judge.cli import demo as demo_command
 from llm_judge.cli import judge as judge_command
 from llm_judge.cli import models as models_command
 from llm_judge.cli import show as show_command
-from llm_judge.errors import ExitCode, JudgeError
+from llm_judge.errors import ExitCode, Interrupted, JudgeError
 
 _EPILOG = (
     "Exit codes: 0 done, nothing found · 1 done, something found · 2 could not run · "
     "3 ran, but at least one item has no decision of its own."
 )
 
+
+class _ReaderGone(Exception):
+    """Nobody reads standard output any more (`| head`): not an error of ours."""
+
+
+class _Commands(TyperGroup):
+    """Keeps Ctrl-C and a closed pipe from Typer, whose exit codes for them mean something else here."""
+
+    def invoke(self, ctx: Any) -> Any:  # a context of whichever click this Typer carries
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("stopped at once; what was written stays") from None
+        except (BrokenPipeError, SystemExit):  # Rich ends the process when the pipe is closed
+            raise _ReaderGone from None
+
+
 app = typer.Typer(
     name="llm-judge",
+    cls=_Commands,
     help="Judge text, images, sound and video by Community Guidelines written as YAML.",
     epilog=_EPILOG,
     no_args_is_help=True,
@@ -55,17 +77,26 @@ def main() -> None:
 
     Set ``LLM_JUDGE_DEBUG=1`` to see tracebacks of unexpected errors.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without UTF-8 is no reason to stop
+            stream.reconfigure(errors="backslashreplace")
+    with _errors_as_messages():
+        app(prog_name="llm-judge")
+
+
+@contextlib.contextmanager
+def _errors_as_messages() -> Iterator[None]:
     try:
-        app()
+        yield
     except JudgeError as error:
         _print_error(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        _say("stopped")
+        _say("error: stopped")
         sys.exit(ExitCode.UNDECIDED)
-    except BrokenPipeError:
-        # The reader went away (`| head`): not an error of ours, and stdout cannot be flushed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except _ReaderGone:
+        # Standard output still holds what could not be sent; flushing it at exit must not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(ExitCode.COULD_NOT_RUN)
     except Exception as error:
         if os.environ.get("LLM_JUDGE_DEBUG"):
@@ -81,11 +112,13 @@ def _print_error(error: JudgeError) -> None:
     if diagnostics:
         from llm_judge.diagnostics import to_text
 
-        _say(to_text(diagnostics))
+        typer.echo(to_text(diagnostics), err=True)
     _say(f"error: {error.message}")
     if error.hint:
         _say(f"  = help: {error.hint}")
 
 
 def _say(line: str) -> None:
-    typer.echo(line, err=True)
+    """Write one line to stderr, showing control characters of quoted names instead of obeying them."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    typer.echo(shown, err=True)

@@ -38,7 +38,8 @@ def list_models(as_json: Annotated[bool, typer.Option("--json", help="Print a JS
         return
     table = Table(caption=f"cache: {cache_folder()}")
     for column in ("name", "purpose", "licence", "MB", "state"):
-        table.add_column(column, justify="right" if column == "MB" else "left")
+        # A name is there to be copied, so it is never cut.
+        table.add_column(column, justify="right" if column == "MB" else "left", no_wrap=column == "name")
     for state in states:
         model = state.model
         table.add_row(model.name, model.purpose, model.licence, f"{model.size / 1e6:.0f}", state.state)
@@ -82,7 +83,8 @@ def remove(name: Name = None) -> None:
     from llm_judge.packaged import remove as remove_model
 
     for one in _names(name):
-        typer.echo(f"{one}: {remove_model(one) / 1e6:.0f} MB freed")
+        freed = remove_model(one)
+        typer.echo(f"{one}: {freed / 1e6:.1f} MB freed" if freed else f"{one}: was not there")
 
 
 def _names(name: str | None) -> list[str]:

@@ -32,6 +32,7 @@ EngineSpec = Annotated[
     typer.Option(
         "--engine",
         "-e",
+        metavar="ENGINE",
         help="`local` (packaged model with our adapter), `local:base` (without it), "
         "`local:FOLDER` (another adapter).",
     ),

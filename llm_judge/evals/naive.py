@@ -45,7 +45,8 @@ class NaiveJudge:
 
         text = " ".join(segment.text for segment in content.segments)
         message = (
-            f"Content:\n{text}\n\nPolicy:\n{self._compiled.prefix}\n\nDoes the content break rule {rule.rule.id}? "
+            f"Content:\n{text}\n\nPolicy:\n{self._compiled.prefix}\n\n"
+            f"Does the content break rule {rule.rule.id}? "
             'Reply in JSON: {"violates": true or false, "reason": "..."}'
         )
         ids = self._tokenizer.apply_chat_template(

@@ -46,6 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--frozen-layers", type=int, default=20, help="of 30, counted from the bottom")
     # Runtime
     parser.add_argument("--minutes", type=float, default=0, help="stop in time and save; 0 = no limit")
+    parser.add_argument("--start-from", type=Path, help="go on from this adapter, such as OUT/checkpoint")
     parser.add_argument("--seed", type=int, default=1)
     return parser
 
@@ -53,11 +54,12 @@ def make_parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Train, measure on dev before and after, save the adapter and what it was trained with."""
     import torch
-    from peft import LoraConfig, get_peft_model
+    from peft import LoraConfig, PeftModel, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     options = make_parser().parse_args()
     torch.manual_seed(options.seed)
+    random.seed(options.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     base = AutoModelForCausalLM.from_pretrained(
         options.model, dtype=torch.bfloat16, attn_implementation="sdpa"
@@ -72,14 +74,15 @@ def main() -> None:
         layers_pattern="layers",
         task_type="CAUSAL_LM",
     )
-    peft_model = get_peft_model(base, config).to(device)
+    if options.start_from:
+        peft_model = PeftModel.from_pretrained(base, options.start_from, is_trainable=True).to(device)
+    else:
+        peft_model = get_peft_model(base, config).to(device)
     weights = [p for p in peft_model.parameters() if p.requires_grad]
     for weight in weights:
         weight.data = weight.data.float()  # small updates vanish in bfloat16
     model = SplitModel(base, options.frozen_layers)
     train, dev = Trees(options.train, device), Trees(options.dev, device)
-    for trees in (dev, train):
-        trees.precompute(model)
     with torch.no_grad():
         before = measure(model, dev, labels)
     print(f"{len(train)} packs, {sum(w.numel() for w in weights)} weights, dev before {before}", flush=True)
@@ -101,7 +104,7 @@ def main() -> None:
         for _ in range(options.packs_per_step):
             order = order or random.sample(range(len(train)), len(train))
             with torch.autocast(device, dtype=torch.bfloat16):
-                loss = tree_loss(model, train.pack(order.pop()), options.explanation_weight)
+                loss = tree_loss(model, train, order.pop(), options.explanation_weight)
             (loss / options.packs_per_step).backward()
             total += float(loss.detach()) / options.packs_per_step
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -155,25 +158,21 @@ class Trees:
         with np.load(path, allow_pickle=False) as arrays:
             self._arrays = {name: arrays[name] for name in arrays.files}
         self._device = device
-        self._hidden: list[Any] = []
+        self._hidden: dict[int, Any] = {}
 
-    def precompute(self, model: SplitModel) -> None:
-        """Run the frozen layers once over every pack and keep what comes out of them."""
+    def frozen(self, model: SplitModel, index: int, pack: dict[str, Any]) -> Any:
+        """What the frozen layers make of a pack, (1, T, width): computed once, kept for the next epoch."""
         import torch
 
-        started = time.monotonic()
-        for index in range(len(self)):
-            pack = self.pack(index)
+        if index not in self._hidden:
             with torch.no_grad():
-                hidden = model.lower(
+                self._hidden[index] = model.lower(
                     input_ids=pack["tokens"],
                     position_ids=pack["positions"],
                     attention_mask=pack["mask"],
                     use_cache=False,
                 ).last_hidden_state
-            self._hidden.append(hidden)
-            if index % 20 == 0:
-                print(f"frozen layers {index}/{len(self)} {time.monotonic() - started:.0f} s", flush=True)
+        return self._hidden[index]
 
     def __len__(self) -> int:
         return len(self._arrays["tokens_at"]) - 1
@@ -182,7 +181,6 @@ class Trees:
         """Return one pack as tensors.
 
         ``tokens`` and ``positions``: (1, T). ``mask``: (1, 1, T, T), 0 where a row may look, else lowest.
-        ``hidden``: (1, T, width), what the frozen layers make of the tokens, once precomputed.
         ``where``, ``target``: (N,) rows that are scored and the token each should predict.
         ``single``: (N,) True for one-token answers, False inside an explanation.
         """
@@ -217,7 +215,6 @@ class Trees:
         mask = torch.zeros(allowed.shape, dtype=torch.bfloat16, device=self._device)
         mask = mask.masked_fill(~allowed, torch.finfo(torch.bfloat16).min)  # twice as fast as bool on a CPU
         return {
-            "hidden": self._hidden[index] if index < len(self._hidden) else None,
             "tokens": torch.from_numpy(tokens)[None].to(self._device),
             "positions": torch.from_numpy(np.concatenate(positions)).long()[None].to(self._device),
             "mask": mask[None, None],
@@ -227,10 +224,10 @@ class Trees:
         }
 
 
-def answer_logits(model: SplitModel, pack: dict[str, Any]) -> Any:
+def answer_logits(model: SplitModel, pack: dict[str, Any], hidden: Any) -> Any:
     """(N, vocabulary) float32 logits at the scored rows only: the head is most of a small model's cost."""
     hidden = model.upper(
-        inputs_embeds=pack["hidden"],
+        inputs_embeds=hidden,
         position_ids=pack["positions"],
         attention_mask=pack["mask"],
         use_cache=False,
@@ -238,11 +235,13 @@ def answer_logits(model: SplitModel, pack: dict[str, Any]) -> Any:
     return model.head(hidden[0, pack["where"]]).float()
 
 
-def tree_loss(model: SplitModel, pack: dict[str, Any], explanation_weight: float) -> Any:
-    """Weighted mean cross-entropy over the scored rows."""
+def tree_loss(model: SplitModel, trees: Trees, index: int, explanation_weight: float) -> Any:
+    """Weighted mean cross-entropy over the scored rows of one pack."""
     import torch
 
-    losses = torch.nn.functional.cross_entropy(answer_logits(model, pack), pack["target"], reduction="none")
+    pack = trees.pack(index)
+    logits = answer_logits(model, pack, trees.frozen(model, index, pack))
+    losses = torch.nn.functional.cross_entropy(logits, pack["target"], reduction="none")
     weight = torch.where(pack["single"], 1.0, explanation_weight)
     return (losses * weight).sum() / weight.sum()
 
@@ -255,7 +254,7 @@ def measure(model: SplitModel, trees: Trees, labels: list[int]) -> dict[str, flo
     for index in range(len(trees)):
         pack = trees.pack(index)
         with torch.autocast(str(pack["tokens"].device.type), dtype=torch.bfloat16):
-            logits = answer_logits(model, pack)[pack["single"]]
+            logits = answer_logits(model, pack, trees.frozen(model, index, pack))[pack["single"]]
         target = pack["target"][pack["single"]]
         losses += torch.nn.functional.cross_entropy(logits, target, reduction="none").tolist()
         chosen = logits.log_softmax(-1).exp()[:, labels]

@@ -1,0 +1,42 @@
+"""What the tests of compiling, judging and recording share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from samples import make_content, make_policy, make_rule, opened
+
+from llm_judge.compile import TargetModel, compile_policies
+from llm_judge.judge import Judge
+from llm_judge.policy.model import Policy
+from llm_judge.record import DecisionRecord
+
+
+@pytest.fixture(scope="session")
+def policies() -> tuple[Policy, ...]:
+    """Two areas: plants with two rules, one of them with two exemptions, and sales with one."""
+    plants = make_policy("garden/plants", (make_rule("R1"), make_rule("R2", ("satire", "study"))))
+    return plants, make_policy("market/sales", (make_rule("S1", ("news",), severity=5),))
+
+
+@pytest.fixture
+def make_record(policies: tuple[Policy, ...]) -> Callable[..., DecisionRecord]:
+    """Judge one text by ``policies``: R1 fires where the text says "drown"."""
+    answer = {
+        "evidence": [1],
+        "exemption": "none",
+        "severity": 2,
+        "rationale": "Says so.",
+        "verdict": "violates",
+    }
+    engine = opened(
+        ("R1", "drown", {"yes": 0.95, "no": 0.05}), ("*", "", {"no": 0.98}), completions=[("drown", answer)]
+    )
+    target = TargetModel("words", engine.context_tokens, engine.count_tokens)
+    judge = Judge(compile_policies(policies, target), engine)
+
+    def make(text: str = "Please drown it.", id: str = "item") -> DecisionRecord:
+        return judge.judge(make_content(text, id=id))
+
+    return make
