@@ -201,6 +201,7 @@ def _meaning(policy: Policy) -> dict[str, Any]:
     # Which kinds of content a rule is asked of, wherever that is written, and as a set.
     for view, rule in zip(kept["rules"], policy.rules, strict=True):
         view["modalities"] = sorted({m.value for m in rule.modalities or policy.modalities})
+        del view["floor"]  # binds overlays, not the judge
     for step in kept["actions"]:
         step["rules"] = None if step["rules"] is None else sorted(set(step["rules"]))
     return kept

@@ -12,10 +12,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 
 from llm_judge.compile import CompiledArea, CompiledPolicy, CompiledRule
@@ -71,6 +72,13 @@ class JudgeSettings:
     window_tokens: int = 512
     calibration: Mapping[str, float] | None = None
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what can change a decision; explaining more or less does not."""
+        calibration = None if self.calibration is None else dict(self.calibration)
+        meaning = [asdict(self.thresholds), calibration, self.window_tokens]
+        return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
+
 
 @dataclass(slots=True)
 class _Window:
@@ -113,7 +121,7 @@ class Judge:
         self.engine = engine
         self.settings = settings or JudgeSettings()
         self.policies = [area.policy for area in compiled.areas]
-        self.run = RunIdentity(compiled.digest, compiled.prompt_digest, engine.info)
+        self.run = RunIdentity(compiled.digest, compiled.prompt_digest, self.settings.digest, engine.info)
         check_thresholds(self.policies, self.settings.calibration)
         self._rules = {rule.key: rule for rule in compiled.rules}
 
@@ -250,13 +258,17 @@ class Judge:
         mode = self.settings.explain
         if mode is Explain.NEVER:
             return []
-        always = mode is Explain.ALWAYS
-        keys = [k for k, (v, _) in pairs.items() if v.asked and (always or v.outcome is not Outcome.CLEAR)]
+        keys = [k for k, (v, _) in pairs.items() if (mode is Explain.ALWAYS and v.asked) or self._open(v)]
         keys.sort(key=lambda k: (pairs[k][0].outcome.rank, -(pairs[k][0].probability or 0.0)))
         for key in keys[self.settings.explain_at_most :]:
             verdict, window = pairs[key]
             pairs[key] = (replace(verdict, explanation="skipped"), window)
         return keys[: self.settings.explain_at_most]
+
+    def _open(self, verdict: Verdict) -> bool:
+        """Whether people will want reasons: not where the model did not follow the answer format."""
+        followed = verdict.label_mass >= self.settings.thresholds.min_label_mass
+        return verdict.asked and followed and verdict.outcome is not Outcome.CLEAR
 
     def _record(
         self, content: Content, verdicts: Sequence[Verdict], timings: Mapping[str, float]

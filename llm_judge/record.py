@@ -33,6 +33,7 @@ class RunIdentity:
 
     policy_digest: str
     prompt_digest: str
+    settings_digest: str
     engine: EngineInfo
 
     def as_json(self) -> dict[str, Any]:
@@ -40,6 +41,7 @@ class RunIdentity:
         return {
             "policy_digest": self.policy_digest,
             "prompt_digest": self.prompt_digest,
+            "settings_digest": self.settings_digest,
             **asdict(self.engine),
         }
 

@@ -16,7 +16,7 @@ from llm_judge.errors import ContentDamaged, EngineError, UsageError
 from llm_judge.judge import Explain, Judge, JudgeSettings
 from llm_judge.policy.model import Action, ActionStep, OnError, Policy
 from llm_judge.record import DecisionRecord
-from llm_judge.verdict import Outcome, Verdict
+from llm_judge.verdict import Outcome, Thresholds, Verdict
 
 FIRES = {"yes": 0.95, "no": 0.05}
 UNSURE = {"yes": 0.5, "no": 0.5}
@@ -162,6 +162,21 @@ def test_what_is_explained(settings: dict[str, Any], explanations: list[str | No
     engine = opened(*MIXED, completions=[("Judge the content by rule R3.", exempt), ("", clear)])
     record = judge(engine, PLANTS, SALES, **settings).judge(make_content("Hm."))
     assert [v.explanation for v in record.verdicts] == explanations
+
+
+def test_a_rule_whose_answer_ignored_the_format_is_not_explained() -> None:
+    ignored = {"yes": 0.002, "no": 0.001}
+    engine = ScriptedEngine(reads=[ScriptedRead("area:", "", OPEN), ScriptedRead("rule:", "", ignored)])
+    record = judge(engine).judge(make_content("A day."))
+    assert {v.outcome for v in record.verdicts} == {Outcome.ABSTAIN}
+    assert {v.explanation for v in record.verdicts} == {None}
+
+
+def test_what_can_change_a_decision_marks_the_run_and_explaining_does_not() -> None:
+    plain = judge(ScriptedEngine()).run.settings_digest
+    assert judge(ScriptedEngine(), explain=Explain.ALWAYS).run.settings_digest == plain
+    for changed in ({"window_tokens": 300}, {"thresholds": Thresholds(fires_at=0.7)}, {"calibration": {}}):
+        assert judge(ScriptedEngine(), **changed).run.settings_digest != plain
 
 
 def test_rules_that_were_not_asked_are_never_explained() -> None:
