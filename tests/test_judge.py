@@ -166,7 +166,7 @@ def test_what_is_explained(settings: dict[str, Any], explanations: list[str | No
 
 def test_a_rule_whose_answer_ignored_the_format_is_not_explained() -> None:
     ignored = {"yes": 0.002, "no": 0.001}
-    engine = ScriptedEngine(reads=[ScriptedRead("area:", "", OPEN), ScriptedRead("rule:", "", ignored)])
+    engine = opened(("*", "", ignored))
     record = judge(engine).judge(make_content("A day."))
     assert {v.outcome for v in record.verdicts} == {Outcome.ABSTAIN}
     assert {v.explanation for v in record.verdicts} == {None}
