@@ -139,36 +139,58 @@ def _attention(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     tree: Tree | None = None,
+    prefix: PrefixCache | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Attention of one layer: query ``[1, heads, tokens, size]`` → ``[1, tokens, heads, size]``."""
-    if tree is None:
+    """Attention of one layer: query ``[rows, heads, tokens, size]`` → ``[rows, tokens, heads, size]``.
+
+    With a ``tree`` there is one row; with a ``prefix`` every row stands behind it, and ``key``, ``value``
+    and ``attention_mask`` (``[rows, 1, tokens, keys]``) are about the row's own tokens; with neither, SDPA.
+    """
+    if tree is not None:
+        seen, weight = _against_prefix(query, tree.prefix.layers[module.layer_idx], scaling)
+        own, own_weight = _against_blocks(query, key, value, tree.blocks, scaling)
+    elif prefix is not None:
+        repeats = query.shape[1] // key.shape[1]
+        seen, weight = _against_prefix(query, prefix.layers[module.layer_idx], scaling)
+        key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
+        own, own_weight = _flash(query, key, value, attention_mask, scaling)
+    else:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         plain: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, **kwargs
         )
         return plain
-    import torch
+    share = (weight - own_weight).sigmoid().unsqueeze(-1)
+    joined = own.float().lerp(seen.float(), share).to(query.dtype)
+    return joined.transpose(1, 2).contiguous(), None
 
-    _, heads, tokens, size = query.shape
-    prefix_keys, prefix_values = tree.prefix.layers[module.layer_idx]
-    key_heads = prefix_keys.shape[1]
-    # Without a mask, the query heads that share a key head can stand in one longer row of queries.
-    grouped = query.reshape(1, key_heads, heads // key_heads * tokens, size)
-    seen, weight = _flash(grouped, prefix_keys, prefix_values, None, scaling)
-    seen = seen.reshape(heads, tokens, size)
-    weight = weight.reshape(heads, tokens)
-    own = torch.empty_like(seen)
-    own_weight = torch.empty_like(weight)
-    for block in tree.blocks:
-        part, part_weight = _attend(block, query, key, value, scaling)
+
+def _against_prefix(
+    query: Tensor, layer: tuple[Tensor, Tensor], scaling: float | None
+) -> tuple[Tensor, Tensor]:
+    """Every query against the whole prefix: values and log-sum-exps, in the query's order."""
+    rows, heads, tokens, size = query.shape
+    keys, values = layer
+    groups, repeats = keys.shape[1], heads // keys.shape[1]
+    # Without a mask, all queries that share a key head can stand in one row, whatever row they came from.
+    folded = query.transpose(0, 1).reshape(1, groups, repeats * rows * tokens, size)
+    seen, weight = _flash(folded, keys, values, None, scaling)
+    seen = seen.reshape(heads, rows, tokens, size).transpose(0, 1)
+    return seen, weight.reshape(heads, rows, tokens).transpose(0, 1)
+
+
+def _against_blocks(
+    query: Tensor, key: Tensor, value: Tensor, blocks: Sequence[Block], scaling: float | None
+) -> tuple[Tensor, Tensor]:
+    """Every token of the flat row against the content and question it belongs to."""
+    own = query.new_empty(query.shape)
+    weight = query.new_empty(query.shape[:3]).float()
+    for block in blocks:
         place = block.queries.flatten()[block.real]
-        own[:, place] = part
-        own_weight[:, place] = part_weight
-    share = torch.sigmoid(weight - own_weight).unsqueeze(-1)
-    joined = torch.lerp(own.float(), seen.float(), share).to(query.dtype)
-    return joined.transpose(0, 1)[None].contiguous(), None
+        own[0][:, place], weight[0][:, place] = _attend(block, query, key, value, scaling)
+    return own, weight
 
 
 def _attend(

@@ -123,6 +123,21 @@ def test_a_batched_generation_equals_the_single_one(tiny):
     assert tiny.generate(requests) == [tiny.generate([one])[0] for one in requests]
 
 
+def test_decoding_behind_the_shared_prefix_equals_the_plain_forward(tiny):
+    import torch
+
+    from llm_judge.engines.generate import _Decoder
+
+    head = tiny.frame.prefix_ids(tiny.tokens, "Judge the content.")
+    rows = [tiny.tokens.encode("good morning " * words) for words in (2, 9)]
+    with torch.inference_mode():
+        decoder = _Decoder(tiny.model, tiny.prefix_cache("Judge the content."), rows)
+        for logits in (decoder.start(), decoder.step([500, 600])):
+            plain = [tiny.model(torch.tensor([[*head, *row]])).logits[0, -1] for row in rows]
+            assert torch.allclose(logits, torch.stack(plain), atol=1e-4)
+            rows = [[*rows[0], 500], [*rows[1], 600]]
+
+
 def test_a_cut_generation_says_so(tiny):
     completion = tiny.generate([GenerateRequest(request().prompt, "Answer.", SCHEMA, 3)])[0]
     assert completion.finish_reason == "length"
