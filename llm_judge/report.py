@@ -29,6 +29,7 @@ _STYLE = {
     Action.REMOVE: "bold red",
 }
 _MAX_QUOTE = 160
+_MOST_UNEXPLAINED = 3
 
 
 @dataclass(slots=True)
@@ -137,12 +138,23 @@ def why(record: DecisionRecord, titles: dict[str, str]) -> Text:
     if not shown:
         return _nothing_found(record)
     lines = Text()
-    for verdict in shown:
+    told = [v for v in shown if v.outcome is Outcome.VIOLATES or v.explanation not in (None, "skipped")]
+    for verdict in told or shown[:_MOST_UNEXPLAINED]:
         lines.append_text(_verdict(verdict, titles))
+    lines.append_text(_others(shown, len(told) or _MOST_UNEXPLAINED))
     for note in record.item["coverage"]["notes"]:
         lines.append(f"{printable(note)}\n", style="dim")
     lines.rstrip()
     return lines
+
+
+def _others(shown: list[Verdict], told: int) -> Text:
+    """How many more rules are not clear, so that a long list does not bury what matters."""
+    counts = Counter(verdict.outcome.value for verdict in shown)
+    if told >= len(shown):
+        return Text()
+    summary = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
+    return Text(f"of {len(shown)} rules that are not clear: {summary} (--json lists all)\n", style="dim")
 
 
 def printable(text: str) -> str:

@@ -37,6 +37,9 @@ class Outcome(StrEnum):
 class Thresholds:
     """Where a probability turns into an outcome; all in 0..1.
 
+    The defaults are for a model that nobody has calibrated: only a probability near an end counts as
+    an answer, everything between is "could not tell".
+
     Attributes:
         fires_at: a rule fires at this probability or above.
         clear_below: a rule is clear under this; between the two it abstains.
@@ -44,10 +47,10 @@ class Thresholds:
         area_gate: rules of an area are asked when the area's probability is at least this.
     """
 
-    fires_at: float = 0.6
-    clear_below: float = 0.4
+    fires_at: float = 0.9
+    clear_below: float = 0.1
     min_label_mass: float = 0.5
-    area_gate: float = 0.2
+    area_gate: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)

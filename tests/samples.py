@@ -16,8 +16,11 @@ from llm_judge.engines.scripted import ScriptedEngine, ScriptedRead
 from llm_judge.judge import Judge
 from llm_judge.policy.model import Exemption, Policy, Rule, Status
 from llm_judge.record import DecisionRecord, RecordFile
+from llm_judge.verdict import Thresholds
 
 OPEN = {"yes": 0.9, "no": 0.1}
+# Round numbers for tests; the shipped defaults are for uncalibrated models and may move.
+BANDS = Thresholds(fires_at=0.6, clear_below=0.4, area_gate=0.2)
 
 
 def make_rule(id: str = "R1", exemptions: tuple[str | Exemption, ...] = (), **changes: Any) -> Rule:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import OPEN, compiled, make_content, make_policy, make_rule, opened
+from samples import BANDS, OPEN, compiled, make_content, make_policy, make_rule, opened
 
 from llm_judge.content.content import Content, Modality
 from llm_judge.content.text import from_text
@@ -31,7 +31,9 @@ SALES = make_policy("market/sales", (make_rule("S1"), make_rule("S2")))
 
 
 def judge(engine: ScriptedEngine, *policies: Policy, **settings: Any) -> Judge:
-    return Judge(compiled(*(policies or (PLANTS,))), engine, JudgeSettings(**settings))
+    return Judge(
+        compiled(*(policies or (PLANTS,))), engine, JudgeSettings(**{"thresholds": BANDS} | settings)
+    )
 
 
 def by_rule(record: DecisionRecord) -> dict[str, Verdict]:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import compiled, make_content, make_policy, make_reading, make_rule
+from samples import BANDS, compiled, make_content, make_policy, make_reading, make_rule
 
 from llm_judge.content.content import Modality, Segment, SegmentKind
 from llm_judge.engines.protocol import Completion, Reading
 from llm_judge.verdict import (
     Outcome,
-    Thresholds,
     Verdict,
     resolve,
     verdict_from_reading,
@@ -33,7 +33,7 @@ GOOD = {"evidence": [2], "exemption": "none", "severity": 2, "rationale": "Says 
 
 
 def read(rule: Any = PLAIN, label_mass: float | None = None, **probabilities: float) -> Verdict:
-    return verdict_from_reading(rule, make_reading(label_mass, **probabilities), Thresholds())
+    return verdict_from_reading(rule, make_reading(label_mass, **probabilities), BANDS)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_reading_becomes_an_outcome(probabilities: dict[str, float], outcome: Ou
         },
         sum(p for p in probabilities.values() if not math.isnan(p)),
     )
-    verdict = verdict_from_reading(PLAIN, reading, Thresholds())
+    verdict = verdict_from_reading(PLAIN, reading, BANDS)
     assert verdict.outcome is outcome
     assert (verdict.reason is None) == (outcome in (Outcome.VIOLATES, Outcome.CLEAR))
     assert (verdict.probability is None) == (outcome is Outcome.UNREADABLE)
@@ -100,10 +100,10 @@ def test_reasons_name_the_numbers() -> None:
 
 def test_thresholds_are_reached_exactly() -> None:
     half = make_reading(yes=0.5, no=0.5)
-    assert verdict_from_reading(PLAIN, half, Thresholds(fires_at=0.5)).outcome is Outcome.VIOLATES
-    assert verdict_from_reading(PLAIN, half, Thresholds(clear_below=0.5)).outcome is Outcome.ABSTAIN
+    assert verdict_from_reading(PLAIN, half, replace(BANDS, fires_at=0.5)).outcome is Outcome.VIOLATES
+    assert verdict_from_reading(PLAIN, half, replace(BANDS, clear_below=0.5)).outcome is Outcome.ABSTAIN
     massed = make_reading(0.5, yes=0.05, no=0.45)
-    assert verdict_from_reading(PLAIN, massed, Thresholds(min_label_mass=0.5)).outcome is Outcome.CLEAR
+    assert verdict_from_reading(PLAIN, massed, replace(BANDS, min_label_mass=0.5)).outcome is Outcome.CLEAR
 
 
 @pytest.mark.parametrize("mass", [math.nan, math.inf, -math.inf])
@@ -118,7 +118,7 @@ NUMBERS = st.floats() | st.floats(-50, 0)
 
 @given(st.dictionaries(st.sampled_from(["yes", "no", "except"]), NUMBERS), NUMBERS)
 def test_any_reading_gives_finite_numbers_or_unreadable(logprobs: dict[str, float], mass: float) -> None:
-    verdict = verdict_from_reading(ONE, Reading(logprobs, mass), Thresholds())
+    verdict = verdict_from_reading(ONE, Reading(logprobs, mass), BANDS)
     assert math.isfinite(verdict.label_mass)
     if verdict.outcome is Outcome.UNREADABLE:
         assert verdict.probability is None

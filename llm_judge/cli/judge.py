@@ -94,7 +94,11 @@ def judge(
 
 
 def build_judge(
-    policies: Sequence[Path] | None, only: Sequence[str] | None, engine: str, explain: str
+    policies: Sequence[Path] | None,
+    only: Sequence[str] | None,
+    engine: str,
+    explain: str,
+    explain_at_most: int = 3,
 ) -> Judge:
     """Load policies, open the engine and join them; raises what each of them raises."""
     from llm_judge.compile import TargetModel, compile_policies
@@ -106,7 +110,8 @@ def build_judge(
     chosen = read_policies(policies, only)
     opened = open_engine(engine)
     target = TargetModel(opened.info.model, opened.info.context_tokens, opened.count_tokens)
-    return Judge(compile_policies(chosen, target), opened, JudgeSettings(explain=Explain(explain)))
+    settings = JudgeSettings(explain=Explain(explain), explain_at_most=explain_at_most)
+    return Judge(compile_policies(chosen, target), opened, settings)
 
 
 def _run(

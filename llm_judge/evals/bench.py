@@ -1,6 +1,6 @@
 """What judging costs, on the same model and items and in one process: ratios, not promises.
 
-    python -m llm_judge.evals.bench [--sections naive,reads,rules,items,equivalence] [--quick] [--json FILE]
+    python -m llm_judge.evals.bench [--sections naive,reads,…] [--quick] [--json FILE]
 
 The items and the 64 rules are in ``evals/bench``: they measure cost and say nothing about quality.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import resource
 import statistics
 import time
@@ -22,17 +23,17 @@ from llm_judge.content.content import Content
 from llm_judge.content.text import from_text
 from llm_judge.engines.local import LocalEngine
 from llm_judge.engines.open import open_engine
-from llm_judge.engines.protocol import ReadRequest
+from llm_judge.engines.protocol import Reading, ReadRequest
 from llm_judge.evals.naive import NaiveJudge
 from llm_judge.judge import Explain, Judge, JudgeSettings
 from llm_judge.policy.load import load_policies
 from llm_judge.policy.model import Policy
-from llm_judge.prompt import build_prompt
+from llm_judge.prompt import Question, build_prompt
 from llm_judge.record import DecisionRecord
 from llm_judge.resources import content_folder
 from llm_judge.verdict import Outcome, Thresholds, verdict_from_reading
 
-SECTIONS = ("naive", "reads", "rules", "items", "equivalence")
+SECTIONS = ("naive", "reads", "rules", "own-gates", "items", "equivalence")
 
 
 @dataclass(slots=True)
@@ -41,6 +42,7 @@ class Bench:
 
     engine: LocalEngine
     items: list[Content]
+    expected: dict[str, str]  # first words of a violating item → its area
     policies: tuple[Policy, ...]
     quick: bool
     figures: dict[str, Any] = field(default_factory=dict)
@@ -64,6 +66,36 @@ class Bench:
         return judge
 
 
+class GatedByLabels:
+    """The real engine, with its area answers replaced by the items' labels after they are computed.
+
+    Whether areas gate rules well is a question of quality, and this benchmark measures cost: with this
+    engine the cost is that of a model whose areas are right.
+    """
+
+    def __init__(self, engine: LocalEngine, expected: dict[str, str]) -> None:
+        self._engine, self._expected = engine, expected
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def read(self, requests: Sequence[ReadRequest]) -> list[list[Reading]]:
+        """Every read is computed; only what an area answered is replaced."""
+        return [
+            [
+                self._label(request, question) if question.id.startswith("area:") else reading
+                for question, reading in zip(request.questions, readings, strict=True)
+            ]
+            for request, readings in zip(requests, self._engine.read(requests), strict=True)
+        ]
+
+    def _label(self, request: ReadRequest, question: Question) -> Reading:
+        area = next((area for text, area in self._expected.items() if text in request.prompt.body), "")
+        applies = bool(area) and question.id.endswith(f"/{area.rpartition('/')[2]}")
+        yes = 0.98 if applies else 0.01
+        return Reading({"yes": math.log(yes), "no": math.log(0.99 - yes)}, 0.99)
+
+
 def main() -> None:
     """Run the sections that were asked for and print a table for each."""
     parser = argparse.ArgumentParser(
@@ -79,6 +111,7 @@ def main() -> None:
         "naive": against_naive,
         "reads": against_plain_reads,
         "rules": by_rules,
+        "own-gates": by_own_gates,
         "items": by_items,
         "equivalence": equivalence,
     }
@@ -99,8 +132,14 @@ def open_bench(engine: str, quick: bool) -> Bench:
     assert isinstance(opened, LocalEngine), "the benchmark needs an in-process model"  # noqa: S101
     folder = content_folder("evals") / "bench"
     lines = (folder / "items.jsonl").read_text(encoding="utf-8").splitlines()
-    items = [from_text(row["text"], id=row["id"]) for row in map(json.loads, lines)]
-    return Bench(opened, items, load_policies([folder / "policies"]), quick)
+    labelled = [json.loads(line) for line in lines]
+    items = [from_text(row["text"], id=row["id"]) for row in labelled]
+    expected = {
+        item.segments[0].text: row["expect_area"]
+        for item, row in zip(items, labelled, strict=True)
+        if row["expect_area"]
+    }
+    return Bench(opened, items, expected, load_policies([folder / "policies"]), quick)
 
 
 def against_naive(bench: Bench) -> None:
@@ -173,12 +212,27 @@ def against_plain_reads(bench: Bench) -> None:
 
 
 def by_rules(bench: Bench) -> None:
-    """Cost per item for 1, 4, 16 and 64 rules on a mix where one item in five violates."""
+    """Cost per item for 1, 4, 16 and 64 rules where one item in five violates and area gates are right."""
     items = bench.items[: 40 if bench.quick else 200]
+    by_rules_of(
+        bench, items, GatedByLabels(bench.engine, bench.expected), "area gates set by the items' labels"
+    )
+
+
+def by_own_gates(bench: Bench) -> None:
+    """The same with the areas the model itself opens: what this model costs today."""
+    by_rules_of(
+        bench, bench.items[: 5 if bench.quick else 20], bench.engine, "area gates set by the model itself"
+    )
+
+
+def by_rules_of(bench: Bench, items: Sequence[Content], engine: Any, gates: str) -> None:
+    """One table of cost by number of rules."""
     rows, first = [], 0.0
     found = {}
     for rules in (1, 4, 16, 64):
-        judge = bench.judge(rules)
+        judge = Judge(bench.compiled(rules), engine, JudgeSettings(explain=Explain.NEVER))
+        judge.judge(items[0])
         records: list[DecisionRecord] = []
         seconds, tokens = timed(bench.engine, lambda j=judge, r=records: r.extend(judge_all(j, items)))  # type: ignore[misc]
         per_item = seconds / len(items) * 1000
@@ -198,25 +252,26 @@ def by_rules(bench: Bench) -> None:
                 f"{per_item / first:.1f}",
             )
         )
-    bench.figures["rules"] = {"items": len(items), **found, "ratio_64_to_1": per_item / first}
-    title = f"cost by number of rules, {len(items)} items, one in five violates"
+    name = "rules" if engine is not bench.engine else "own_gates"
+    bench.figures[name] = {"items": len(items), **found, "ratio_64_to_1": per_item / first}
+    title = f"cost by number of rules, {len(items)} items, one in five violates, {gates}"
     table(title, ("rules", "ms/item", "tokens/item", "rules asked/item", "times one rule"), rows)
 
 
 def by_items(bench: Bench) -> None:
     """Cost per item and memory for 100, 1,000 and 10,000 items: both should stay flat."""
-    judge = bench.judge(4)
     rows = []
     found = {}
     for count in (50, 100) if bench.quick else (100, 1_000, 10_000):
         items = [replace(bench.items[i % 200], id=f"item-{i}") for i in range(count)]
-        seconds, _ = timed(bench.engine, lambda many=items: judge_all(judge, many))  # type: ignore[misc]
+        judge = Judge(bench.compiled(1), bench.engine, JudgeSettings(explain=Explain.NEVER))
+        seconds, _ = timed(bench.engine, lambda j=judge, many=items: judge_all(j, many))  # type: ignore[misc]
         found[str(count)] = {"ms_per_item": seconds / count * 1000, "peak_memory_mib": peak_memory()}
         rows.append(
             (str(count), f"{seconds / count * 1000:.1f}", f"{count / seconds:.1f}", str(peak_memory()))
         )
     bench.figures["items"] = found
-    table("cost by number of items, 4 rules", ("items", "ms/item", "decisions/s", "peak memory MiB"), rows)
+    table("cost by number of items, 1 rule", ("items", "ms/item", "decisions/s", "peak memory MiB"), rows)
 
 
 def equivalence(bench: Bench) -> None:

@@ -54,7 +54,6 @@ def make_parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Train, measure on dev before and after, save the adapter and what it was trained with."""
     import torch
-    from peft import LoraConfig, PeftModel, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     options = make_parser().parse_args()
@@ -65,19 +64,7 @@ def main() -> None:
         options.model, dtype=torch.bfloat16, attn_implementation="sdpa"
     )
     labels = [AutoTokenizer.from_pretrained(options.model).encode(w)[0] for w in ("yes", "no", "except")]
-    modules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-    config = LoraConfig(
-        r=options.rank,
-        lora_alpha=2 * options.rank,
-        target_modules=modules,
-        layers_to_transform=list(range(options.frozen_layers, base.config.num_hidden_layers)),
-        layers_pattern="layers",
-        task_type="CAUSAL_LM",
-    )
-    if options.start_from:
-        peft_model = PeftModel.from_pretrained(base, options.start_from, is_trainable=True).to(device)
-    else:
-        peft_model = get_peft_model(base, config).to(device)
+    peft_model = with_adapter(base, options).to(device)
     weights = [p for p in peft_model.parameters() if p.requires_grad]
     for weight in weights:
         weight.data = weight.data.float()  # small updates vanish in bfloat16
@@ -130,6 +117,23 @@ def main() -> None:
     (options.out / "training.json").write_text(
         json.dumps({"settings": settings, "run": run}, indent=2) + "\n"
     )
+
+
+def with_adapter(base: Any, options: argparse.Namespace) -> Any:
+    """Put LoRA on every linear layer above the frozen ones, fresh or from an earlier run."""
+    from peft import LoraConfig, PeftModel, get_peft_model
+
+    if options.start_from:
+        return PeftModel.from_pretrained(base, options.start_from, is_trainable=True)
+    config = LoraConfig(
+        r=options.rank,
+        lora_alpha=2 * options.rank,
+        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+        layers_to_transform=list(range(options.frozen_layers, base.config.num_hidden_layers)),
+        layers_pattern="layers",
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(base, config)
 
 
 class SplitModel:
