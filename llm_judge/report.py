@@ -29,7 +29,7 @@ _STYLE = {
     Action.REMOVE: "bold red",
 }
 _MAX_QUOTE = 160
-_MOST_UNEXPLAINED = 3
+_MOST_UNEXPLAINED = 3  # rules shown without an explanation, where fewer than this have one
 
 
 @dataclass(slots=True)
@@ -138,10 +138,12 @@ def why(record: DecisionRecord, titles: dict[str, str]) -> Text:
     if not shown:
         return _nothing_found(record)
     lines = Text()
-    told = [v for v in shown if v.outcome is Outcome.VIOLATES or v.explanation not in (None, "skipped")]
-    for verdict in told or shown[:_MOST_UNEXPLAINED]:
+    first = [v for v in shown if v.outcome is Outcome.VIOLATES or v.explanation not in (None, "skipped")]
+    rest = [v for v in shown if v not in first]
+    told = first + rest[: max(0, _MOST_UNEXPLAINED - len(first))]
+    for verdict in told:
         lines.append_text(_verdict(verdict, titles))
-    lines.append_text(_others(shown, len(told) or _MOST_UNEXPLAINED))
+    lines.append_text(_others(shown, len(told)))
     for note in record.item["coverage"]["notes"]:
         lines.append(f"{printable(note)}\n", style="dim")
     lines.rstrip()

@@ -150,6 +150,15 @@ def test_could_not_tell_and_disagreement_are_said(make_record: MakeRecord) -> No
     assert "exempt 0.80" in lines
 
 
+def test_a_long_list_of_undecided_rules_is_counted_not_printed(make_record: MakeRecord) -> None:
+    made = make_record()
+    unsure = replace(made.verdicts[1], outcome=Outcome.ABSTAIN, reason="too close to call")
+    verdicts = tuple(replace(unsure, rule=f"garden/plants#R{n}") for n in range(9))
+    lines = why(replace(made, verdicts=verdicts), {}).plain
+    assert lines.count("too close to call") == 3
+    assert "of 9 rules that are not clear: 9 abstain" in lines
+
+
 def decided(action: Action, *, unsure: bool = False, calibrated: bool = True) -> DecisionRecord:
     made = JUDGE.judge(make_content("Water it."))
     abstentions = (Abstention("garden/plants#R1", Outcome.ABSTAIN, "why"),) if unsure else ()
