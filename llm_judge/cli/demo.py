@@ -78,8 +78,11 @@ def _expectations(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _agrees(record: DecisionRecord, row: dict[str, Any]) -> list[bool]:
-    """Whether anything fires exactly where something should; nothing for borderline items."""
+    """Whether a rule fires where one should and the item is allowed where none should.
+
+    Nothing for borderline items; an item that could not be decided did not come out as it was made.
+    """
     if row["expect"] == "borderline":
         return []
-    fires = record.decision is not None and any(v.outcome.value == "violates" for v in record.verdicts)
-    return [fires == (row["expect"] == "violates")]
+    fires = any(verdict.outcome.value == "violates" for verdict in record.verdicts)
+    return [fires if row["expect"] == "violates" else record.action.value == "allow"]

@@ -36,8 +36,10 @@ def load_model(folder: Path, adapter: Path | None, dtype: str) -> Any:
         EngineError: the adapter is missing, damaged or made for another model.
     """
     # Threads that wait by spinning lose whole time slices when other programs want the cores: beside one
-    # busy job, two spinning threads were 3 to 30 times slower. OpenMP reads this when torch is imported.
+    # busy job, two spinning threads were several times slower. OpenMP reads this when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # peft looks a base model up on a hub unless it is told not to; nothing here may ask the network.
+    os.environ["HF_HUB_OFFLINE"] = "1"
     try:
         import torch
         from transformers import AutoModelForCausalLM
@@ -85,7 +87,7 @@ def _merge(model: Any, adapter: Path) -> Any:
             # peft only warns about keys that are missing; they are compared below instead.
             warnings.simplefilter("ignore")
             wrapped = PeftModel.from_pretrained(model, str(adapter), is_trainable=False)
-        known = set(get_peft_model_state_dict(wrapped))
+        known = set(get_peft_model_state_dict(wrapped, save_embedding_layers=False))
         if written != known:
             odd = sorted(written ^ known)[0]
             raise EngineError(f"the adapter `{adapter}` was made for another model: `{odd}` does not match")
