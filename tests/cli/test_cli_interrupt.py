@@ -9,6 +9,7 @@ import re
 import resource
 import signal
 import subprocess
+import time
 
 import pytest
 from cli_runs import ended, saved_ids, start, wait_for, write_rows
@@ -45,8 +46,11 @@ def test_ctrl_c_ends_the_wait_for_standard_input(folder, rows):
     process = start("-", "--out", "records.jsonl", stdin=subprocess.PIPE)
     process.stdin.write(b"".join(rows.read_bytes().splitlines(keepends=True)[:33]))
     process.stdin.flush()
-    while not (folder / "records.jsonl").exists() or len(saved_ids(folder / "records.jsonl")) < 32:
+    records = folder / "records.jsonl"
+    # Whole lines are counted: a line may be seen while it is being written.
+    while not records.exists() or records.read_bytes().count(b"\n") < 32:
         assert process.poll() is None
+        time.sleep(0.005)
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=60)
     assert ended(process).code == 3
