@@ -47,7 +47,7 @@ class NaiveJudge:
         message = (
             f"Content:\n{text}\n\nPolicy:\n{self._compiled.prefix}\n\n"
             f"Does the content break rule {rule.rule.id}? "
-            'Reply in JSON: {"violates": true or false, "reason": "..."}'
+            'Reply with a JSON object with the keys "violates" (true or false) and "reason" (one sentence).'
         )
         ids = self._tokenizer.apply_chat_template(
             [{"role": "user", "content": message}],
