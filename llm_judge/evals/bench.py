@@ -24,6 +24,7 @@ from llm_judge.content.text import from_text
 from llm_judge.engines.local import LocalEngine
 from llm_judge.engines.open import open_engine
 from llm_judge.engines.protocol import Reading, ReadRequest
+from llm_judge.errors import JudgeError, UsageError
 from llm_judge.evals.naive import NaiveJudge
 from llm_judge.judge import Explain, Judge, JudgeSettings
 from llm_judge.policy.load import load_policies
@@ -108,7 +109,12 @@ def main() -> None:
     parser.add_argument("--engine", default="local")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
-    bench = open_bench(options.engine, options.quick)
+    try:
+        bench = open_bench(options.engine, options.quick)
+    except JudgeError as error:
+        parser.exit(
+            error.exit_code, f"error: {error.message}\n" + (f"  = help: {error.hint}\n" if error.hint else "")
+        )
     bench.counts = tuple(int(count) for count in options.counts.split(","))
     runners: dict[str, Callable[[Bench], None]] = {
         "naive": against_naive,
@@ -132,7 +138,8 @@ def main() -> None:
 def open_bench(engine: str, quick: bool) -> Bench:
     """Load the model, the 200 items and the 64 rules."""
     opened = open_engine(engine)
-    assert isinstance(opened, LocalEngine), "the benchmark needs an in-process model"  # noqa: S101
+    if not isinstance(opened, LocalEngine):
+        raise UsageError(f"`{engine}` is not an in-process model", "use local, local:base or local:FOLDER")
     folder = content_folder("evals") / "bench"
     lines = (folder / "items.jsonl").read_text(encoding="utf-8").splitlines()
     labelled = [json.loads(line) for line in lines]

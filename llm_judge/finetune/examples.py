@@ -33,7 +33,7 @@ from llm_judge.content.content import Content, Modality, Segment, SegmentKind
 from llm_judge.content.text import from_text
 from llm_judge.content.windows import windows
 from llm_judge.engines.tokens import ChatFrame, packaged_tokens
-from llm_judge.errors import ContentEmpty, ContentTooLarge
+from llm_judge.errors import ContentEmpty, ContentTooLarge, JudgeError
 from llm_judge.finetune.rows import LabelledRow, labelled_rows, own_rows
 from llm_judge.policy.load import load_policies
 from llm_judge.policy.model import Policy
@@ -80,10 +80,11 @@ def main() -> None:
     options = parser.parse_args()
     builder = ExampleBuilder(random.Random(options.seed))
     own = own_rows(builder.rule_keys, builder.area_ids, options.split)
-    rows = [
-        *labelled_rows(options.data, options.split, options.per_cell, options.seed),
-        *own * (OWN_REPEATS if options.split == "train" else 1),
-    ]
+    try:
+        labelled = labelled_rows(options.data, options.split, options.per_cell, options.seed)
+    except JudgeError as error:
+        parser.exit(error.exit_code, f"error: {error.message}\n  = help: {error.hint}\n")
+    rows = [*labelled, *own * (OWN_REPEATS if options.split == "train" else 1)]
     packs = builder.build(rows, [row for row in own if not any(row.areas.values())])
     save(packs, options.out)
     tokens = sum(len(pack.tokens) for pack in packs)
