@@ -43,9 +43,9 @@ from llm_judge.resources import content_folder
 
 KINDS = ("area", "rule", "exemption", "explanation")
 OWN_REPEATS = 1
-PREFIX_VARIANTS = 24
+PREFIX_VARIANTS = 40
 AREAS_OF_A_VARIANT = (4, 9)
-SHIPPED_SHARE = 0.12  # rows asked behind all the shipped guidelines; the others see random sets of areas
+SHIPPED_SHARE = 0.05  # rows asked behind all the shipped guidelines; the others see random sets of areas
 OTHER_AREAS = 2  # areas that do not apply, asked of one content at most
 OTHER_RULES_SHARE = 0.15  # how often a rule of an area that does not apply is asked
 WINDOW_TOKENS = 72
@@ -59,7 +59,7 @@ class Pack:
 
     Attributes:
         lengths: of the content, then of each question.
-        targets: (place in ``tokens``, token that should come next, kind: 0 area, 1 rule, 2 exemption, 3 explanation).
+        targets: (place in ``tokens``, token that should come next, kind: an index into ``KINDS``).
     """
 
     prefix: int
@@ -119,7 +119,7 @@ class ExampleBuilder:
         return [self._frame.prefix_ids(self._tokens, variant.prefix) for variant in self._variants]
 
     def build(self, rows: Sequence[LabelledRow], harmless: Sequence[LabelledRow]) -> list[Pack]:
-        """Put every row behind a prefix that asks something it answers; rows that teach nothing are left out."""
+        """Put every row behind a prefix that asks something it answers; leave out what teaches nothing."""
         packs = []
         for row in self._draw.sample(list(rows), len(rows)):
             fitting = [i for i, variant in enumerate(self._variants) if _fits(variant, row)]

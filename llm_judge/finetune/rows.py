@@ -89,7 +89,7 @@ def _looked_at(area: str, other: str) -> bool:
     Areas of one group overlap (an insult may be hate or harassment), so only everyday rows, the area itself
     and areas of other groups are taken as known.
     """
-    return area == "none" or other == area or other.partition("/")[0] != area.partition("/")[0]
+    return area in ("none", other) or other.partition("/")[0] != area.partition("/")[0]
 
 
 def labelled_rows(folder: Path, split: str, per_cell: int, seed: int) -> list[LabelledRow]:
@@ -138,7 +138,7 @@ def _map_row(raw: Mapping[str, Any], label_map: Mapping[str, Any]) -> LabelledRo
     rules: dict[str, str] = {}
     for area, spec in label_map["areas"].items():
         if labels & set(spec["unclear"]):
-            return None
+            continue
         harmless = not raw["violates"] and "any" in covered
         if not (covered & set(spec["covered_as"]) or harmless or labels & set(spec["labels"])):
             continue

@@ -297,7 +297,7 @@ def register_attention() -> None:
 def _attention(
     module: Any, query: Any, key: Any, value: Any, attention_mask: Any, prefix: Any = None, **kwargs: Any
 ) -> tuple[Any, None]:
-    """Every row behind one prefix that is never copied: query ``[B, heads, L, size]`` → ``[B, L, heads, size]``."""
+    """Every row behind one prefix that is never copied: ``[B, heads, L, size]`` → ``[B, L, heads, size]``."""
     import torch
 
     if prefix is None:
