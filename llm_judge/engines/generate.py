@@ -147,7 +147,9 @@ class _Answer:
     def _take(self, tokens: list[int]) -> list[int]:
         kept = tokens[: self._max_tokens - len(self.tokens)]
         if kept and not self.matcher.consume_tokens(kept):
-            raise EngineError(f"the grammar failed: {(self.matcher.get_error() or 'no reason').splitlines()[0]}")
+            raise EngineError(
+                f"the grammar failed: {(self.matcher.get_error() or 'no reason').splitlines()[0]}"
+            )
         self.tokens += kept
         self.stopped = self.stopped or bool(self.matcher.is_stopped())
         return kept
