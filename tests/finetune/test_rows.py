@@ -29,7 +29,8 @@ def test_only_covered_areas_are_answered(tmp_path: Path) -> None:
         {"text": "b", "labels": [], "areas_covered": ["fraud_spam"], "violates": False},
     )
     rows = {row.text: row for row in labelled_rows(tmp_path, "train", 10, seed=1)}
-    assert rows["a"].areas == {"safety/hate": True, "areas/profanity": False}
+    profanity = {"areas/profanity": False, "mature/strong_language": False}
+    assert rows["a"].areas == {"safety/hate": True, **profanity}
     assert rows["a"].rules == {"safety/hate#HS2": "yes"}
     assert rows["b"].areas == {"regulated/fraud": False}
     assert rows["b"].rules == {}
