@@ -315,7 +315,7 @@ def _attention(
         groups, rows, -1, keys.shape[1]
     )
     shares = torch.cat([before.transpose(0, 1), own], -1).softmax(-1)
-    of_prefix, of_own = shares.split([keys.shape[1], length], -1)
+    of_prefix, of_own = torch.split(shares, [keys.shape[1], length], -1)
     out = of_own @ value
     out = out + (of_prefix.transpose(0, 1).reshape(groups, -1, keys.shape[1]) @ values).view(
         groups, rows, -1, size
