@@ -43,9 +43,9 @@ from llm_judge.resources import content_folder
 
 KINDS = ("area", "rule", "exemption", "explanation")
 OWN_REPEATS = 1
-PREFIX_VARIANTS = 40
-AREAS_OF_A_VARIANT = (4, 9)
-SHIPPED_SHARE = 0.05  # rows asked behind all the shipped guidelines; the others see random sets of areas
+DEALS = 6  # times all areas are dealt into prefixes of their own
+AREAS_OF_A_VARIANT = 6
+SHIPPED_SHARE = 0.03  # rows asked behind all the shipped guidelines; the others see random sets of areas
 OTHER_AREAS = 2  # areas that do not apply, asked of one content at most
 OTHER_RULES_SHARE = 0.15  # how often a rule of an area that does not apply is asked
 WINDOW_TOKENS = 72
@@ -111,7 +111,7 @@ class ExampleBuilder:
         others = load_policies([content_folder("finetune") / "areas"])
         self.policies = (*self.shipped, *others)
         self._variants = [self._compile(self.shipped)]
-        self._variants += [self._compile(self._random_policies()) for _ in range(PREFIX_VARIANTS)]
+        self._variants += [self._compile(dealt) for _ in range(DEALS) for dealt in self._dealt()]
 
     @property
     def prefixes(self) -> list[list[int]]:
@@ -125,8 +125,9 @@ class ExampleBuilder:
             fitting = [i for i, variant in enumerate(self._variants) if _fits(variant, row)]
             if not fitting:
                 continue
-            shipped = fitting[0] == 0 and self._draw.random() < SHIPPED_SHARE
-            pack = self._pack(0 if shipped else self._draw.choice(fitting), row, harmless)
+            small = [number for number in fitting if number]  # 0 is all the shipped guidelines: long and slow
+            whole = not small or (fitting[0] == 0 and self._draw.random() < SHIPPED_SHARE)
+            pack = self._pack(0 if whole else self._draw.choice(small), row, harmless)
             if pack is not None and pack.targets:
                 packs.append(pack)
         return packs
@@ -134,19 +135,17 @@ class ExampleBuilder:
     def _compile(self, policies: Sequence[Policy]) -> CompiledPolicy:
         return compile_policies(policies, self._target)
 
-    def _random_policies(self) -> list[Policy]:
-        """Some areas in random order, sometimes with only some of their rules."""
-        chosen = self._draw.sample(self.policies, self._draw.randint(*AREAS_OF_A_VARIANT))
-        return [
-            policy.model_copy(
-                update={
-                    "rules": tuple(self._draw.sample(policy.rules, self._draw.randint(2, len(policy.rules))))
-                }
-            )
-            if self._draw.random() < 0.2
-            else policy
-            for policy in chosen
-        ]
+    def _dealt(self) -> list[list[Policy]]:
+        """All areas dealt into small sets in random order, some with only some of their rules."""
+        shuffled = [self._thinned(p) if self._draw.random() < 0.2 else p for p in self._shuffled()]
+        return [shuffled[i : i + AREAS_OF_A_VARIANT] for i in range(0, len(shuffled), AREAS_OF_A_VARIANT)]
+
+    def _shuffled(self) -> list[Policy]:
+        return self._draw.sample(self.policies, len(self.policies))
+
+    def _thinned(self, policy: Policy) -> Policy:
+        kept = self._draw.sample(policy.rules, self._draw.randint(2, len(policy.rules)))
+        return policy.model_copy(update={"rules": tuple(kept)})
 
     def _pack(self, number: int, row: LabelledRow, harmless: Sequence[LabelledRow]) -> Pack | None:
         try:

@@ -110,7 +110,7 @@ def main() -> None:
             print(
                 f"step {step}/{len(batches)} loss {mean:.4f} {time.monotonic() - started:.0f} s", flush=True
             )
-        if step % 100 == 99:
+        if step % 50 == 49:
             lora.save(options.out / "checkpoint")
 
     after = measure(model, dev, labels)
