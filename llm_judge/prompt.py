@@ -50,7 +50,7 @@ def build_prompt(compiled: CompiledPolicy, content: Content, special_tokens: Seq
     lines = [segment_line(segment, neutralise(segment.text, special_tokens)) for segment in content.segments]
     facts = [neutralise(fact, special_tokens) for fact in _facts(content)]
     mark = _mark("\n".join([*lines, *facts]))
-    body = [f"Content ({content.modality.value}) between the marks {mark}:", mark, *lines, mark]
+    body = [f"{content.modality.value} {mark}", *lines, mark]
     if facts:
         body.append("Measured: " + "; ".join(facts) + ".")
     return Prompt(compiled.prefix, "\n".join(body))

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
 from samples import make_content, make_policy, make_rule, opened
 
 from llm_judge.compile import TargetModel, compile_policies
 from llm_judge.judge import Judge
 from llm_judge.policy.model import Policy
 from llm_judge.record import DecisionRecord
+
+# A busy machine is no reason for a test to fail.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -63,7 +63,7 @@ def edited(old: str, new: str) -> Policy:
 
 
 def test_prefix_tells_areas_definitions_and_rules_in_policy_order() -> None:
-    prefix = compiled(parsed(PLANTS), make_policy("market/sales")).prefix
+    prefix = compiled(parsed(PLANTS), make_policy("market/sales"), dialect="full").prefix
     told = [
         "# Plant care",
         "Covers advice",
@@ -75,6 +75,13 @@ def test_prefix_tells_areas_definitions_and_rules_in_policy_order() -> None:
     places = [prefix.index(words) for words in told]
     assert places == sorted(places)
     assert "unused" not in prefix
+
+
+def test_the_compact_prefix_leaves_rules_to_their_questions() -> None:
+    prefix = compiled(parsed(PLANTS)).prefix
+    assert "# Plant care\nCovers advice" in prefix
+    assert "house plant: a plant kept in a pot" in prefix
+    assert "Overw" not in prefix
 
 
 def test_definitions_are_spoken_where_they_are_named() -> None:
@@ -98,7 +105,7 @@ def test_questions_hold_their_own_words_and_end_with_the_labels(dialect: str) ->
     assert exempting.question.labels == ("yes", "no", "except")
     assert "It is satire. " in exempting.question.text.replace("\n", " ")
     for question in (area.question, plain.question, exempting.question):
-        assert all(label in question.text.rpartition("Answer")[2] for label in question.labels)
+        assert all(label in question.text.splitlines()[-1] for label in question.labels)
 
 
 def test_exemptions_are_asked_apart_only_where_there_are_several() -> None:
@@ -259,13 +266,13 @@ AREAS = (
 
 
 def least_context() -> int:
-    result = compiled(*AREAS)
+    result = compiled(*AREAS, dialect="full")
     fixed = result.prefix_tokens + result.longest_question_tokens
     return fixed + ANSWER_RESERVE_TOKENS + CONTENT_RESERVE_TOKENS
 
 
 def test_the_longest_text_after_the_content_counts() -> None:
-    result = compiled(*AREAS)
+    result = compiled(*AREAS, dialect="full")
     texts = [area.question.text for area in result.areas]
     for rule in result.rules:
         texts += [rule.question.text, rule.explain, *(q.text for q in rule.exemption_questions)]
@@ -273,21 +280,24 @@ def test_the_longest_text_after_the_content_counts() -> None:
 
 
 def test_what_fits_leaves_room_for_content() -> None:
-    assert compiled(*AREAS, context_tokens=least_context()).content_budget == CONTENT_RESERVE_TOKENS
+    assert (
+        compiled(*AREAS, context_tokens=least_context(), dialect="full").content_budget
+        == CONTENT_RESERVE_TOKENS
+    )
 
 
 def named_when_missing(tokens: int) -> str:
     with pytest.raises(BudgetExceeded) as caught:
-        compiled(*AREAS, context_tokens=least_context() - tokens)
+        compiled(*AREAS, context_tokens=least_context() - tokens, dialect="full")
     return caught.value.message.split("`")[1]
 
 
 def test_what_does_not_fit_names_the_first_rule_over_the_budget() -> None:
     plants, sales = AREAS
     shown = [make_policy(rules=plants.rules[:n]) for n in (1, 2)]
-    sizes = [compiled(policy).prefix_tokens for policy in shown]
-    sizes.append(compiled(plants, make_policy("market/sales", sales.rules[:1])).prefix_tokens)
-    whole = compiled(*AREAS).prefix_tokens
+    sizes = [compiled(policy, dialect="full").prefix_tokens for policy in shown]
+    sizes.append(compiled(plants, make_policy("market/sales", sales.rules[:1]), dialect="full").prefix_tokens)
+    whole = compiled(*AREAS, dialect="full").prefix_tokens
     first, second, third = (whole - size for size in sizes)  # tokens missing when just that much fits
     assert named_when_missing(1) == named_when_missing(third) == "market/sales#S2"
     assert named_when_missing(third + 1) == named_when_missing(second) == "market/sales#S1"

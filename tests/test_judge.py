@@ -161,7 +161,7 @@ MIXED = (("R1", "", FIRES), ("R2", "", UNSURE), ("R3", "", EXEMPT), ("S1", "", C
 def test_what_is_explained(settings: dict[str, Any], explanations: list[str | None]) -> None:
     clear = {"evidence": [1], "exemption": "none", "severity": 1, "rationale": "x", "verdict": "clear"}
     exempt = {**clear, "verdict": "exempt"}
-    engine = opened(*MIXED, completions=[("Judge the content by rule R3.", exempt), ("", clear)])
+    engine = opened(*MIXED, completions=[("description of R3", exempt), ("", clear)])
     record = judge(engine, PLANTS, SALES, **settings).judge(make_content("Hm."))
     assert [v.explanation for v in record.verdicts] == explanations
 

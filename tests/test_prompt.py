@@ -43,7 +43,7 @@ def build(content: Content) -> Prompt:
 
 def mark_of(prompt: Prompt) -> str:
     """The fence, from the line that announces it."""
-    head = re.match(r"Content \(\w+\) between the marks ([0-9a-f]{4,}):\n", prompt.body)
+    head = re.match(r"\w+ ([0-9a-f]{4,})\n", prompt.body)
     assert head
     return head[1]
 
@@ -52,7 +52,7 @@ def test_content_is_numbered_between_the_marks() -> None:
     prompt = build(make_content("Water it.", "Keep it dark."))
     mark = mark_of(prompt)
     assert prompt.prefix == POLICY.prefix
-    assert prompt.body.split("\n")[1:] == [mark, "[1] Water it.", "[2] Keep it dark.", mark]
+    assert prompt.body.split("\n") == [f"text {mark}", "[1] Water it.", "[2] Keep it dark.", mark]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_content_is_numbered_between_the_marks() -> None:
 def test_a_line_says_how_it_was_perceived_and_keeps_its_number(kind: SegmentKind, line: str) -> None:
     window = make_content(modality=Modality.VIDEO, segments=(Segment(7, kind, "hello"),))
     assert line in build(window).body.split("\n")
-    assert "(video)" in build(window).body
+    assert build(window).body.startswith("video ")
 
 
 @settings(max_examples=60)
@@ -77,11 +77,11 @@ def test_hostile_content_stays_on_its_line_and_holds_no_mark(lines: list[str]) -
     mark = mark_of(prompt)
     rows = prompt.body.splitlines()
     assert rows == prompt.body.split("\n")
-    inside = rows[2 : 2 + len(lines)]
-    assert rows[1] == rows[2 + len(lines)] == mark
+    inside = rows[1 : 1 + len(lines)]
+    assert rows[1 + len(lines)] == mark
     assert [row.partition(" ")[0] for row in inside] == [f"[{n}]" for n in range(1, len(lines) + 1)]
     assert not any(mark in row for row in inside)
-    assert rows[3 + len(lines) :] == [row for row in rows[3 + len(lines) :] if row.startswith("Measured: ")]
+    assert rows[2 + len(lines) :] == [row for row in rows[2 + len(lines) :] if row.startswith("Measured: ")]
     assert len(rows) <= 4 + len(lines)
 
 

@@ -1,8 +1,9 @@
 """JSON under a schema: greedy decoding where the grammar allows only tokens that keep the JSON valid.
 
-Outlines drives llguidance; white space is off in the grammar, because a small model otherwise pads with
-newlines until it runs out of tokens. Properties come in the order the schema lists them. The cached
-prefix is reused. Knows nothing about what the schema means.
+Outlines turns the schema into a grammar for llguidance; white space is off in it, because a small model
+otherwise pads with newlines until it runs out of tokens. Properties come in the order the schema lists them.
+What the grammar forces (keys, braces) is read together with the next choice instead of being decoded token
+by token. The cached prefix is reused. Knows nothing about what the schema means.
 """
 
 from __future__ import annotations
@@ -54,10 +55,11 @@ class Generator:
             numbers.sort(key=lambda number: len(suffixes[number]))
             for start in range(0, len(numbers), _ROWS):
                 batch = numbers[start : start + _ROWS]
-                processors = [self._processor(requests[number].schema) for number in batch]
-                rows = [suffixes[number] for number in batch]
-                replies = self._decode_batch(prefix_cache(prefix), rows, processors, max_tokens)
-                found.update(zip(batch, replies, strict=True))
+                answers = [self._answer(requests[number].schema, max_tokens) for number in batch]
+                self._decode_batch(prefix_cache(prefix), [suffixes[number] for number in batch], answers)
+                for number, answer in zip(batch, answers, strict=True):
+                    read = prefix_cache(prefix).length + len(suffixes[number])
+                    found[number] = self._completion(read, answer)
         return [found[number] for number in range(len(requests))]
 
     def _suffix(self, request: GenerateRequest) -> list[int]:
@@ -66,59 +68,91 @@ class Generator:
             *self._frame.question_ids(self._tokens, request.instruction),
         ]
 
-    def _processor(self, schema: Mapping[str, Any]) -> Any:
+    def _answer(self, schema: Mapping[str, Any], max_tokens: int) -> _Answer:
         from llguidance import LLMatcher
 
         strict = {**schema, "x-guidance": {"whitespace_flexible": False}}
-        processor = self._backend.get_json_schema_logits_processor(json.dumps(strict))
+        grammar = self._backend.get_json_schema_logits_processor(json.dumps(strict)).grammar
         # Left unasked, llguidance would only warn later and then constrain nothing.
-        problem = LLMatcher.validate_grammar(processor.grammar)
-        if problem:
+        if problem := LLMatcher.validate_grammar(grammar):
             raise EngineError(f"the response schema cannot be obeyed: {problem.strip().splitlines()[0]}")
-        return processor
+        return _Answer(
+            LLMatcher(self._backend.llg_tokenizer, grammar), max_tokens, self._tokens.end_of_turn_id
+        )
 
     def _decode_batch(
-        self, prefix: PrefixCache, rows: Sequence[list[int]], processors: Sequence[Any], max_tokens: int
-    ) -> list[Completion]:
+        self, prefix: PrefixCache, rows: Sequence[list[int]], answers: Sequence[_Answer]
+    ) -> None:
         """Decode greedily; ``rows`` are the ids of each request after the prefix."""
         import torch
-
-        with torch.inference_mode():
-            decoder = _Decoder(self._model, prefix, rows)
-            replies: list[list[int]] = [[] for _ in rows]
-            running = set(range(len(rows)))
-            logits = decoder.start()
-            for _ in range(max_tokens):
-                for row in running:
-                    # The array is the row's own memory: the mask is written straight into the logits.
-                    written = torch.tensor([replies[row]], dtype=torch.long)
-                    processors[row](written.numpy(), logits[row : row + 1].numpy())
-                chosen = logits.argmax(-1).tolist()
-                for row in running:
-                    replies[row].append(chosen[row])
-                running = {row for row in running if chosen[row] != self._tokens.end_of_turn_id}
-                if not running:
-                    break
-                logits = decoder.step(chosen)
-        for processor in processors:
-            problem = processor.ll_matchers[0].get_error()
-            if problem:
-                raise EngineError(f"the grammar failed: {problem.strip().splitlines()[0]}")
-        return [
-            self._completion(prefix.length + len(row), reply)
-            for row, reply in zip(rows, replies, strict=True)
-        ]
-
-    def _completion(self, prompt_tokens: int, reply: list[int]) -> Completion:
-        end = self._tokens.end_of_turn_id
-        stopped = end in reply
-        kept = reply[: reply.index(end)] if stopped else reply
-        return Completion(
-            text=self._decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False),
-            finish_reason="stop" if stopped else "length",
-            prompt_tokens=prompt_tokens,
-            completion_tokens=len(kept) + stopped,
+        from llguidance.numpy import (
+            allocate_token_bitmask,
+            apply_token_bitmask_inplace,
+            fill_next_token_bitmask,
         )
+
+        allowed = allocate_token_bitmask(1, self._backend.llg_tokenizer.vocab_size)
+        with torch.inference_mode():
+            decoder = _Decoder(self._model, prefix, len(rows))
+            unread = [[*row, *answer.forced()] for row, answer in zip(rows, answers, strict=True)]
+            while not all(answer.done for answer in answers):
+                logits = decoder.read(unread)
+                for row, answer in enumerate(answers):
+                    unread[row] = []
+                    if not answer.done:
+                        fill_next_token_bitmask(answer.matcher, allowed, 0)
+                        # The array is the row's own memory: the mask is written straight into the logits.
+                        apply_token_bitmask_inplace(logits[row : row + 1].numpy(), allowed)
+                        unread[row] = answer.choose(int(logits[row].argmax()))
+
+    def _completion(self, prompt_tokens: int, answer: _Answer) -> Completion:
+        return Completion(
+            text=self._decode(answer.tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False),
+            finish_reason="stop" if answer.stopped else "length",
+            prompt_tokens=prompt_tokens,
+            completion_tokens=len(answer.tokens) + answer.stopped,
+        )
+
+
+class _Answer:
+    """One answer growing under its grammar.
+
+    Attributes:
+        tokens: chosen and forced so far, without the token that ends the turn.
+        stopped: the grammar is satisfied.
+    """
+
+    def __init__(self, matcher: Any, max_tokens: int, end_of_turn: int) -> None:
+        self.matcher, self._max_tokens, self._end = matcher, max_tokens, end_of_turn
+        self.tokens: list[int] = []
+        self.stopped = False
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more is to be decoded."""
+        return self.stopped or len(self.tokens) >= self._max_tokens
+
+    def choose(self, token: int) -> list[int]:
+        """Take a chosen token; return it and what the grammar forces after it."""
+        if token == self._end:
+            self.stopped = True
+            return []
+        return self._take([token]) + self.forced()
+
+    def forced(self) -> list[int]:
+        """Take what the grammar forces next, which may be nothing."""
+        forced = [] if self.done else [int(token) for token in self.matcher.compute_ff_tokens()]
+        return self._take([token for token in forced if token != self._end])
+
+    def _take(self, tokens: list[int]) -> list[int]:
+        kept = tokens[: self._max_tokens - len(self.tokens)]
+        if kept and not self.matcher.consume_tokens(kept):
+            raise EngineError(
+                f"the grammar failed: {(self.matcher.get_error() or 'no reason').splitlines()[0]}"
+            )
+        self.tokens += kept
+        self.stopped = self.stopped or bool(self.matcher.is_stopped())
+        return kept
 
 
 class _Decoder:
@@ -128,38 +162,35 @@ class _Decoder:
     thousand tokens it was no faster for each token than one row alone.
     """
 
-    def __init__(self, model: Any, prefix: PrefixCache, rows: Sequence[list[int]]) -> None:
+    def __init__(self, model: Any, prefix: PrefixCache, rows: int) -> None:
         import torch
         from transformers import DynamicCache
 
-        longest = max(map(len, rows))
         self._model, self._prefix, self._cache = model, prefix, DynamicCache()
+        self._real = torch.zeros(rows, 0, dtype=torch.bool)
+        self._lengths = torch.full((rows, 1), prefix.length)
+
+    def read(self, added: Sequence[Sequence[int]]) -> Tensor:
+        """Append tokens to the rows and return the logits of what comes next.
+
+        Args:
+            added: new tokens of each row; a row without any gives logits that mean nothing.
+
+        Returns:
+            ``[rows, vocabulary]`` in float32.
+        """
+        import torch
+
+        longest = max(map(len, added))
         # Rows end together; what stands before a short one is hidden by the mask.
-        self._ids = torch.tensor([[0] * (longest - len(row)) + list(row) for row in rows])
-        self._real = torch.tensor([[False] * (longest - len(row)) + [True] * len(row) for row in rows])
-        self._next = torch.tensor([[prefix.length + len(row)] for row in rows])
-
-    def start(self) -> Tensor:
-        """Read the rows and return the logits of what comes next, ``[rows, vocabulary]`` in float32."""
-        import torch
-
-        positions = (self._real.cumsum(-1) - 1).clamp(min=0) + self._prefix.length
-        tokens = self._ids.shape[1]
-        seen = self._real[:, None, None, :] & torch.ones(tokens, tokens, dtype=torch.bool).tril()
-        return self._forward(self._ids, positions, seen)
-
-    def step(self, chosen: Sequence[int]) -> Tensor:
-        """Append one token to every row and return the logits of what comes next."""
-        import torch
-
-        self._real = torch.cat([self._real, torch.ones(len(chosen), 1, dtype=torch.bool)], dim=1)
-        logits = self._forward(torch.tensor(chosen)[:, None], self._next, self._real[:, None, None, :])
-        self._next = self._next + 1
-        return logits
-
-    def _forward(self, ids: Tensor, positions: Tensor, seen: Tensor) -> Tensor:
-        import torch
-
+        ids = torch.tensor([[0] * (longest - len(row)) + list(row) for row in added])
+        real = torch.tensor([[False] * (longest - len(row)) + [True] * len(row) for row in added])
+        positions = (real.cumsum(-1) - 1).clamp(min=0) + self._lengths
+        self._lengths = self._lengths + real.sum(-1, keepdim=True)
+        before = self._real.shape[1]
+        self._real = torch.cat([self._real, real], dim=1)
+        causal = torch.ones(longest, before + longest, dtype=torch.bool).tril(before)
+        seen = self._real[:, None, None, :] & causal
         dtype = self._model.dtype
         hidden = self._model.model(
             ids,

@@ -12,6 +12,7 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from llm_judge.engines.allocator import keep_freed_memory
 from llm_judge.engines.tree import ATTENTION, register_attention
 from llm_judge.errors import EngineError, EngineUnavailable
 
@@ -48,6 +49,7 @@ def load_model(folder: Path, adapter: Path | None, dtype: str) -> Any:
         raise EngineUnavailable(
             f"the in-process model needs `{error.name}`", hint="pip install 'llm-judge[local]'"
         ) from None
+    keep_freed_memory()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     register_attention()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import resource
 import statistics
 import time
@@ -23,18 +22,18 @@ from llm_judge.content.content import Content
 from llm_judge.content.text import from_text
 from llm_judge.engines.local import LocalEngine
 from llm_judge.engines.open import open_engine
-from llm_judge.engines.protocol import Reading, ReadRequest
+from llm_judge.engines.protocol import ReadRequest
 from llm_judge.errors import JudgeError, UsageError
 from llm_judge.evals.naive import NaiveJudge
 from llm_judge.judge import Explain, Judge, JudgeSettings
 from llm_judge.policy.load import load_policies
 from llm_judge.policy.model import Policy
-from llm_judge.prompt import Question, build_prompt
+from llm_judge.prompt import build_prompt
 from llm_judge.record import DecisionRecord
 from llm_judge.resources import content_folder
 from llm_judge.verdict import Outcome, Thresholds, verdict_from_reading
 
-SECTIONS = ("naive", "reads", "rules", "own-gates", "items", "equivalence")
+SECTIONS = ("naive", "reads", "rules", "items", "equivalence")
 
 
 @dataclass(slots=True)
@@ -43,7 +42,7 @@ class Bench:
 
     engine: LocalEngine
     items: list[Content]
-    expected: dict[str, str]  # first words of a violating item → its area
+    expected: dict[str, str]  # first segment of a violating item → its area
     policies: tuple[Policy, ...]
     quick: bool
     counts: tuple[int, ...] = (100, 1_000, 10_000)
@@ -68,36 +67,6 @@ class Bench:
         return judge
 
 
-class GatedByLabels:
-    """The real engine, with its area answers replaced by the items' labels after they are computed.
-
-    Whether areas gate rules well is a question of quality, and this benchmark measures cost: with this
-    engine the cost is that of a model whose areas are right.
-    """
-
-    def __init__(self, engine: LocalEngine, expected: dict[str, str]) -> None:
-        self._engine, self._expected = engine, expected
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
-    def read(self, requests: Sequence[ReadRequest]) -> list[list[Reading]]:
-        """Every read is computed; only what an area answered is replaced."""
-        return [
-            [
-                self._label(request, question) if question.id.startswith("area:") else reading
-                for question, reading in zip(request.questions, readings, strict=True)
-            ]
-            for request, readings in zip(requests, self._engine.read(requests), strict=True)
-        ]
-
-    def _label(self, request: ReadRequest, question: Question) -> Reading:
-        area = next((area for text, area in self._expected.items() if text in request.prompt.body), "")
-        applies = bool(area) and question.id.endswith(f"/{area.rpartition('/')[2]}")
-        yes = 0.98 if applies else 0.01
-        return Reading({"yes": math.log(yes), "no": math.log(0.99 - yes)}, 0.99)
-
-
 def main() -> None:
     """Run the sections that were asked for and print a table for each."""
     parser = argparse.ArgumentParser(
@@ -120,7 +89,6 @@ def main() -> None:
         "naive": against_naive,
         "reads": against_plain_reads,
         "rules": by_rules,
-        "own-gates": by_own_gates,
         "items": by_items,
         "equivalence": equivalence,
     }
@@ -222,27 +190,12 @@ def against_plain_reads(bench: Bench) -> None:
 
 
 def by_rules(bench: Bench) -> None:
-    """Cost per item for 1, 4, 16 and 64 rules where one item in five violates and area gates are right."""
+    """Cost per item for 1, 4, 16 and 64 rules where one item in five violates; the model opens the areas."""
     items = bench.items[: 40 if bench.quick else 200]
-    by_rules_of(
-        bench, items, GatedByLabels(bench.engine, bench.expected), "area gates set by the items' labels"
-    )
-
-
-def by_own_gates(bench: Bench) -> None:
-    """The same with the areas the model itself opens: what this model costs today."""
-    by_rules_of(
-        bench, bench.items[: 5 if bench.quick else 20], bench.engine, "area gates set by the model itself"
-    )
-
-
-def by_rules_of(bench: Bench, items: Sequence[Content], engine: Any, gates: str) -> None:
-    """One table of cost by number of rules."""
     rows, first = [], 0.0
     found = {}
     for rules in (1, 4, 16, 64):
-        judge = Judge(bench.compiled(rules), engine, JudgeSettings(explain=Explain.NEVER))
-        judge.judge(items[0])
+        judge = bench.judge(rules)
         records: list[DecisionRecord] = []
         seconds, tokens = timed(bench.engine, lambda j=judge, r=records: r.extend(judge_all(j, items)))  # type: ignore[misc]
         per_item = seconds / len(items) * 1000
@@ -253,19 +206,31 @@ def by_rules_of(bench: Bench, items: Sequence[Content], engine: Any, gates: str)
             "tokens_per_item": tokens / len(items),
             "rules_asked": asked,
         }
-        rows.append(
-            (
-                str(rules),
-                f"{per_item:.0f}",
-                f"{tokens / len(items):.0f}",
-                f"{asked:.1f}",
-                f"{per_item / first:.1f}",
-            )
-        )
-    name = "rules" if engine is not bench.engine else "own_gates"
-    bench.figures[name] = {"items": len(items), **found, "ratio_64_to_1": per_item / first}
-    title = f"cost by number of rules, {len(items)} items, one in five violates, {gates}"
+        counts = (f"{per_item:.0f}", f"{tokens / len(items):.0f}", f"{asked:.1f}", f"{per_item / first:.1f}")
+        rows.append((str(rules), *counts))
+    bench.figures["rules"] = {"items": len(items), **found, "ratio_64_to_1": per_item / first}
+    bench.figures["rules"]["gates"] = gates(records, bench.expected, items)
+    title = f"cost by number of rules, {len(items)} items, one in five violates"
     table(title, ("rules", "ms/item", "tokens/item", "rules asked/item", "times one rule"), rows)
+    print(
+        "areas opened, of those that apply {0[0]} of {0[1]}, of the others {0[2]} of {0[3]}".format(
+            bench.figures["rules"]["gates"]
+        )
+    )
+
+
+def gates(
+    records: Sequence[DecisionRecord], expected: dict[str, str], items: Sequence[Content]
+) -> tuple[int, int, int, int]:
+    """Areas that were opened, and how many there were: where they apply, then where they do not."""
+    opened = {True: 0, False: 0}
+    seen = {True: 0, False: 0}
+    for record, item in zip(records, items, strict=True):
+        for area in {verdict.rule.partition("#")[0] for verdict in record.verdicts}:
+            applies = expected.get(item.segments[0].text) == area
+            seen[applies] += 1
+            opened[applies] += any(v.asked for v in record.verdicts if v.rule.partition("#")[0] == area)
+    return opened[True], seen[True], opened[False], seen[False]
 
 
 def by_items(bench: Bench) -> None:

@@ -33,6 +33,7 @@ class NaiveJudge:
             engine.model_dir, local_files_only=True, trust_remote_code=False
         )
         self._compiled = compiled
+        self._guidelines = guidelines(compiled)
         self.tokens_computed = 0
         self.unreadable = 0
 
@@ -45,7 +46,7 @@ class NaiveJudge:
 
         text = " ".join(segment.text for segment in content.segments)
         message = (
-            f"Content:\n{text}\n\nPolicy:\n{self._compiled.prefix}\n\n"
+            f"Content:\n{text}\n\nPolicy:\n{self._guidelines}\n\n"
             f"Does the content break rule {rule.rule.id}? "
             'Reply with a JSON object with the keys "violates" (true or false) and "reason" (one sentence).'
         )
@@ -62,6 +63,16 @@ class NaiveJudge:
         verdict = _read(answer)
         self.unreadable += verdict is None
         return verdict
+
+
+def guidelines(compiled: CompiledPolicy) -> str:
+    """The guidelines as they would be pasted into a chat: every area, its definitions and its rules."""
+    lines = []
+    for area in compiled.areas:
+        lines += [f"# {area.policy.title}", area.policy.summary]
+        lines += [f"{term}: {meaning}" for term, meaning in area.policy.definitions.items()]
+        lines += [f"{rule.rule.id} {rule.question.text.splitlines()[0]}" for rule in area.rules]
+    return "\n".join(lines)
 
 
 def _read(answer: str) -> bool | None:

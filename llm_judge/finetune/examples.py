@@ -1,10 +1,10 @@
 """Rows → token trees: exactly what the judge would read, with the right next tokens marked.
 
-A pack is one policy prefix, several contents behind it, and the questions behind each content: the
-layout the local engine reads in one forward pass, so training sees what serving sees. The result is
-one compressed array file that ``train.py`` reads without the rest of this package.
+A pack is one content and the questions behind it; many packs share one policy prefix, which is stored
+once. This is the layout the local engine reads in one forward pass, so training sees what serving sees.
+The result is one compressed array file that ``train.py`` reads without the rest of this package.
 
-    python -m llm_judge.finetune.examples DATA_FOLDER OUT.npz [--per-cell 900] [--seed 1]
+    python -m llm_judge.finetune.examples DATA_FOLDER OUT.npz [--per-cell 300] [--seed 1]
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from llm_judge.compile import (
     CompiledArea,
     CompiledPolicy,
     CompiledRule,
+    Question,
     TargetModel,
     compile_policies,
 )
@@ -40,29 +41,35 @@ from llm_judge.policy.model import Policy
 from llm_judge.prompt import build_prompt
 from llm_judge.resources import content_folder
 
-PREFIX, BODY, BRANCH = 0, 1, 2
-CONTENTS_PER_PACK = 10
+KINDS = ("area", "rule", "exemption", "explanation")
 OWN_REPEATS = 1
-PREFIX_VARIANTS = 5
-SHIPPED_SHARE = 0.7  # packs behind the shipped guidelines; the others see random sets of areas
-OTHER_AREAS_SHARE = 0.6  # how often an area that does not apply is asked
+PREFIX_VARIANTS = 40
+AREAS_OF_A_VARIANT = (4, 9)
+SHIPPED_SHARE = 0.05  # rows asked behind all the shipped guidelines; the others see random sets of areas
+OTHER_AREAS = 2  # areas that do not apply, asked of one content at most
 OTHER_RULES_SHARE = 0.15  # how often a rule of an area that does not apply is asked
-WINDOW_TOKENS = 120
-EXPLAINED_SHARE = 0.1
+WINDOW_TOKENS = 72
+EXPLAINED_SHARE = 0.08
 RATIONALE_CHARACTERS = 150
 
 
 @dataclass(slots=True)
 class Pack:
-    """One training sequence: tokens, the tree they form, and what should come next where."""
+    """One content behind the prefix number ``prefix``: its tokens, then those of its questions.
 
+    Attributes:
+        lengths: of the content, then of each question.
+        targets: (place in ``tokens``, token that should come next, kind: an index into ``KINDS``).
+    """
+
+    prefix: int
     tokens: list[int] = field(default_factory=list)
-    pieces: list[tuple[int, int, int]] = field(default_factory=list)  # kind, content, length
-    targets: list[tuple[int, int]] = field(default_factory=list)  # position, next token
+    lengths: list[int] = field(default_factory=list)
+    targets: list[tuple[int, int, int]] = field(default_factory=list)
 
-    def add(self, kind: int, content: int, ids: Sequence[int]) -> int:
-        """Append a piece and return the position after it."""
-        self.pieces.append((kind, content, len(ids)))
+    def add(self, ids: Sequence[int]) -> int:
+        """Append the content or a question and return the place after it."""
+        self.lengths.append(len(ids))
         self.tokens += ids
         return len(self.tokens)
 
@@ -75,18 +82,18 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder with train.parquet")
     parser.add_argument("out", type=Path, help="array file to write")
     parser.add_argument("--split", default="train")
-    parser.add_argument("--per-cell", type=int, default=900, help="rows of each source, language and answer")
+    parser.add_argument("--per-cell", type=int, default=300, help="rows of each source, language and answer")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     builder = ExampleBuilder(random.Random(options.seed))
-    own = own_rows(builder.rule_keys, builder.area_ids, options.split)
+    own = own_rows(builder.policies, options.split)
     try:
         labelled = labelled_rows(options.data, options.split, options.per_cell, options.seed)
     except JudgeError as error:
         parser.exit(error.exit_code, f"error: {error.message}\n  = help: {error.hint}\n")
     rows = [*labelled, *own * (OWN_REPEATS if options.split == "train" else 1)]
     packs = builder.build(rows, [row for row in own if not any(row.areas.values())])
-    save(packs, options.out)
+    save(packs, builder.prefixes, options.out)
     tokens = sum(len(pack.tokens) for pack in packs)
     answers = sum(len(pack.targets) for pack in packs)
     print(f"{len(rows)} rows, {len(packs)} packs, {tokens} tokens, {answers} targets")
@@ -101,37 +108,35 @@ class ExampleBuilder:
         self._frame = ChatFrame.packaged()
         self._target = TargetModel("SmolLM2-135M-Instruct", 8192, self._tokens.count)
         self.shipped = load_policies([content_folder("policies")])
-        self._others = load_policies([content_folder("finetune") / "areas"])
-        everything = [*self.shipped, *self._others]
-        self.area_ids = [policy.policy for policy in everything]
-        self.rule_keys = [f"{p.policy}#{rule.id}" for p in self.shipped for rule in p.rules]
+        others = load_policies([content_folder("finetune") / "areas"])
+        self.policies = (*self.shipped, *others)
         self._variants = [self._compile(self.shipped)]
-        self._variants += [self._compile(self._random_policies(everything)) for _ in range(PREFIX_VARIANTS)]
+        self._variants += [self._compile(self._random_policies()) for _ in range(PREFIX_VARIANTS)]
+
+    @property
+    def prefixes(self) -> list[list[int]]:
+        """Token ids of every prefix that packs may name."""
+        return [self._frame.prefix_ids(self._tokens, variant.prefix) for variant in self._variants]
 
     def build(self, rows: Sequence[LabelledRow], harmless: Sequence[LabelledRow]) -> list[Pack]:
-        """Deal the rows to prefixes that ask something they answer, and pack them."""
-        dealt: dict[int, list[LabelledRow]] = {}
+        """Put every row behind a prefix that asks something it answers; leave out what teaches nothing."""
+        packs = []
         for row in self._draw.sample(list(rows), len(rows)):
             fitting = [i for i, variant in enumerate(self._variants) if _fits(variant, row)]
             if not fitting:
                 continue
             shipped = fitting[0] == 0 and self._draw.random() < SHIPPED_SHARE
-            dealt.setdefault(0 if shipped else self._draw.choice(fitting), []).append(row)
-        packs = []
-        for variant, mine in dealt.items():
-            for start in range(0, len(mine), CONTENTS_PER_PACK):
-                packs.append(
-                    self._pack(self._variants[variant], mine[start : start + CONTENTS_PER_PACK], harmless)
-                )
-        self._draw.shuffle(packs)
+            pack = self._pack(0 if shipped else self._draw.choice(fitting), row, harmless)
+            if pack is not None and pack.targets:
+                packs.append(pack)
         return packs
 
     def _compile(self, policies: Sequence[Policy]) -> CompiledPolicy:
         return compile_policies(policies, self._target)
 
-    def _random_policies(self, everything: Sequence[Policy]) -> list[Policy]:
-        """Four to six areas in random order, sometimes with only some of their rules."""
-        chosen = self._draw.sample(list(everything), self._draw.randint(4, 6))
+    def _random_policies(self) -> list[Policy]:
+        """Some areas in random order, sometimes with only some of their rules."""
+        chosen = self._draw.sample(self.policies, self._draw.randint(*AREAS_OF_A_VARIANT))
         return [
             policy.model_copy(
                 update={
@@ -143,23 +148,21 @@ class ExampleBuilder:
             for policy in chosen
         ]
 
-    def _pack(
-        self, compiled: CompiledPolicy, rows: Sequence[LabelledRow], harmless: Sequence[LabelledRow]
-    ) -> Pack:
-        pack = Pack()
-        pack.add(PREFIX, -1, self._frame.prefix_ids(self._tokens, compiled.prefix))
-        for number, row in enumerate(rows):
-            try:
-                content, cited = self._content(row, harmless)
-            except (ContentEmpty, ContentTooLarge):  # such a row teaches nothing
-                continue
-            body = build_prompt(compiled, content, self._tokens.special_tokens).body
-            pack.add(BODY, number, self._frame.body_ids(self._tokens, body))
-            for question, answer in self._questions(compiled, row):
-                end = pack.add(BRANCH, number, self._frame.question_ids(self._tokens, question))
-                pack.targets.append((end - 1, self._tokens.label_id(answer)))
-            for rule, answer in self._explained(compiled, row, cited):
-                self._add_explanation(pack, number, rule, answer)
+    def _pack(self, number: int, row: LabelledRow, harmless: Sequence[LabelledRow]) -> Pack | None:
+        try:
+            content, cited = self._content(row, harmless)
+        except (ContentEmpty, ContentTooLarge):
+            return None
+        compiled = self._variants[number]
+        body = build_prompt(compiled, content, self._tokens.special_tokens).body
+        pack = Pack(number)
+        pack.add(self._frame.body_ids(self._tokens, body))
+        for question, answer in self._questions(compiled, row):
+            end = pack.add(self._frame.question_ids(self._tokens, question.text))
+            kind = KINDS.index(question.id.partition(":")[0])
+            pack.targets.append((end - 1, self._tokens.label_id(answer), kind))
+        for rule, answer in self._explained(compiled, row, cited):
+            self._add_explanation(pack, rule, answer)
         return pack
 
     def _content(self, row: LabelledRow, harmless: Sequence[LabelledRow]) -> tuple[Content, list[int]]:
@@ -189,18 +192,20 @@ class ExampleBuilder:
         segments = tuple(Segment(s.id, kind, s.text) for s in content.segments)
         return replace(content, modality=modality, segments=segments, facts=facts)
 
-    def _questions(self, compiled: CompiledPolicy, row: LabelledRow) -> list[tuple[str, str]]:
-        asked = []
-        for area in compiled.areas:
-            name = area.policy.policy
-            if name not in row.areas:
-                continue
-            if row.areas[name] or self._draw.random() < OTHER_AREAS_SHARE:
-                asked.append((area.question.text, YES if row.areas[name] else NO))
+    def _questions(self, compiled: CompiledPolicy, row: LabelledRow) -> list[tuple[Question, str]]:
+        known = [area for area in compiled.areas if area.policy.policy in row.areas]
+        applies = [area for area in known if row.areas[area.policy.policy]]
+        other = [area for area in known if area not in applies]
+        # The area that a near miss was written about is the one worth asking.
+        near = [area for area in other if row.about and row.about.startswith(f"{area.policy.policy}#")]
+        far = [area for area in other if area not in near]
+        drawn = self._draw.sample(far, min(len(far), OTHER_AREAS))
+        asked = [(area.question, YES if area in applies else NO) for area in [*applies, *near, *drawn]]
+        for area in [*applies, *near, *drawn]:
             for rule in self._asked_rules(area, row):
-                known = row.rules.get(rule.key, NO)
-                answer = known if rule.rule.exemptions or known == NO else YES
-                asked.append((rule.question.text, answer))
+                answer = row.rules.get(rule.key, NO)
+                answer = answer if rule.rule.exemptions or answer == NO else YES
+                asked.append((rule.question, answer))
                 asked += self._exemption_questions(rule, row) if answer == EXCEPT else []
         return asked
 
@@ -210,14 +215,14 @@ class ExampleBuilder:
         known = [r for r in area.rules if r.key in row.rules or not applies]
         sure = [r for r in known if row.rules.get(r.key, NO) != NO or r.key == row.about]
         other = [r for r in known if r not in sure]
-        count = 1 if applies else int(self._draw.random() < OTHER_RULES_SHARE)
+        count = 1 if applies or sure else int(self._draw.random() < OTHER_RULES_SHARE)
         return sure + self._draw.sample(other, min(len(other), count))
 
     @staticmethod
-    def _exemption_questions(rule: CompiledRule, row: LabelledRow) -> list[tuple[str, str]]:
+    def _exemption_questions(rule: CompiledRule, row: LabelledRow) -> list[tuple[Question, str]]:
         ids = [exemption.id for exemption in rule.rule.exemptions]
         return [
-            (question.text, YES if name == row.exemption else NO)
+            (question, YES if name == row.exemption else NO)
             for name, question in zip(ids, rule.exemption_questions, strict=False)
         ]
 
@@ -234,11 +239,11 @@ class ExampleBuilder:
             return [(rule, explanation(rule, row, cited)) for rule in self._draw.sample(clear, 1)]
         return []
 
-    def _add_explanation(self, pack: Pack, number: int, rule: CompiledRule, answer: str) -> None:
+    def _add_explanation(self, pack: Pack, rule: CompiledRule, answer: str) -> None:
         question = self._frame.question_ids(self._tokens, rule.explain)
         reply = [*self._tokens.encode(answer), self._tokens.end_of_turn_id]
-        start = pack.add(BRANCH, number, [*question, *reply[:-1]]) - len(reply)
-        pack.targets += [(start + i, token) for i, token in enumerate(reply)]
+        start = pack.add([*question, *reply[:-1]]) - len(reply)
+        pack.targets += [(start + i, token, KINDS.index("explanation")) for i, token in enumerate(reply)]
 
 
 def _fits(variant: CompiledPolicy, row: LabelledRow) -> bool:
@@ -251,7 +256,7 @@ def _fits(variant: CompiledPolicy, row: LabelledRow) -> bool:
 def explanation(rule: CompiledRule, row: LabelledRow, cited: list[int]) -> str:
     """The JSON answer a good explanation gives: in schema order, without white space."""
     answer = row.rules[rule.key] if rule.rule.exemptions or row.rules[rule.key] == NO else YES
-    violates = rule.explain.split(": ", 1)[1].split("\n", 1)[0]
+    violates = rule.question.text.split(": ", 1)[1].split("\n", 1)[0]
     short = _shorten(violates[0].lower() + violates[1:].rstrip("."))
     line = f"Line {cited[0]}"
     rationale = {
@@ -273,19 +278,22 @@ def _shorten(text: str) -> str:
     return text if len(text) <= RATIONALE_CHARACTERS else text[:RATIONALE_CHARACTERS].rsplit(" ", 1)[0]
 
 
-def save(packs: Sequence[Pack], out: Path) -> None:
-    """Write packs as flat arrays; ``*_at`` hold the offsets of pack i at [i], [i+1]."""
+def save(packs: Sequence[Pack], prefixes: Sequence[Sequence[int]], out: Path) -> None:
+    """Write flat arrays; ``NAME_at`` holds the offsets of pack (or prefix) i at [i], [i + 1]."""
 
     def offsets(sizes: list[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
     np.savez_compressed(
         out,
+        prefixes=np.concatenate([np.asarray(prefix, dtype=np.uint16) for prefix in prefixes]),
+        prefixes_at=offsets([len(prefix) for prefix in prefixes]),
+        prefix=np.asarray([p.prefix for p in packs], dtype=np.int32),
         tokens=np.concatenate([np.asarray(p.tokens, dtype=np.uint16) for p in packs]),
         tokens_at=offsets([len(p.tokens) for p in packs]),
-        pieces=np.concatenate([np.asarray(p.pieces, dtype=np.int32) for p in packs]),
-        pieces_at=offsets([len(p.pieces) for p in packs]),
-        targets=np.concatenate([np.asarray(p.targets, dtype=np.int32).reshape(-1, 2) for p in packs]),
+        lengths=np.concatenate([np.asarray(p.lengths, dtype=np.int32) for p in packs]),
+        lengths_at=offsets([len(p.lengths) for p in packs]),
+        targets=np.concatenate([np.asarray(p.targets, dtype=np.int32).reshape(-1, 3) for p in packs]),
         targets_at=offsets([len(p.targets) for p in packs]),
     )
 

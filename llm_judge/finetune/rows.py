@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from llm_judge.errors import UsageError
+from llm_judge.policy.model import Policy
 from llm_judge.resources import content_folder
 
 
@@ -42,39 +43,53 @@ class LabelledRow:
     about: str | None = None
 
 
-def own_rows(rule_keys: Sequence[str], area_ids: Sequence[str], split: str) -> list[LabelledRow]:
-    """Rows written for this project; every area and every rule is answered.
+def own_rows(policies: Sequence[Policy], split: str) -> list[LabelledRow]:
+    """Rows written for this project, with what their author knew about ``policies``.
 
     One row in eight, by digest of its text, is ``dev``; the others are ``train``.
     """
     found = []
     for path in sorted((content_folder("finetune") / "rows").glob("*.jsonl")):
         for line in path.read_text(encoding="utf-8").splitlines():
-            row = _own_row(json.loads(line), rule_keys, area_ids)
+            row = _own_row(json.loads(line), policies)
             held_out = hashlib.sha256(row.text.encode()).digest()[0] < 32
             if held_out == (split == "dev"):
                 found.append(row)
     return found
 
 
-def _own_row(row: Mapping[str, Any], rule_keys: Sequence[str], area_ids: Sequence[str]) -> LabelledRow:
-    area = row["area"] if "/" in row["area"] else f"areas/{row['area']}"  # training areas need no group
+def _own_row(row: Mapping[str, Any], policies: Sequence[Policy]) -> LabelledRow:
+    area = row["area"]
     applies = row["verdict"] in ("violates", "exempt")
-    broken = {f"{area}#{row['rule']}": "except" if row["verdict"] == "exempt" else "yes"} if applies else {}
-    also = dict.fromkeys(row.get("also") or [], "yes")
-    hit = {area} | {key.partition("#")[0] for key in also} if applies else set()
-    # A rule of an area without rule labels is unknown where its own area applies.
-    rules = {key: "no" for key in rule_keys if row["rule"] or key.partition("#")[0] not in hit}
-    rules.update({key: answer for key, answer in {**also, **broken}.items() if key in rule_keys})
+    broken = dict.fromkeys(row.get("also") or [], "yes")
+    if applies and row["rule"]:
+        broken[f"{area}#{row['rule']}"] = "except" if row["verdict"] == "exempt" else "yes"
+    hit = {key.partition("#")[0] for key in broken} | ({area} if applies else set())
+    areas = {p.policy: p.policy in hit for p in policies if p.policy in hit or _looked_at(area, p.policy)}
+    rules = {}
+    for policy in policies:
+        # In an area that applies without a rule being named, no rule is known.
+        sure = policy.policy in areas and (policy.policy not in hit or row["rule"] is not None)
+        keys = [f"{policy.policy}#{rule.id}" for rule in policy.rules]
+        rules.update({key: broken.get(key, "no") for key in keys if key in broken or sure})
     return LabelledRow(
         text=row["text"],
         lang=row["lang"],
         source="own",
-        areas={name: name in hit for name in area_ids},
+        areas=areas,
         rules=rules,
         exemption=row.get("exemption"),
         about=f"{area}#{row['rule']}" if row["rule"] else None,
     )
+
+
+def _looked_at(area: str, other: str) -> bool:
+    """Whether the author of a row about ``area`` also knows that ``other`` does not apply.
+
+    Areas of one group overlap (an insult may be hate or harassment), so only everyday rows, the area itself
+    and areas of other groups are taken as known.
+    """
+    return area in ("none", other) or other.partition("/")[0] != area.partition("/")[0]
 
 
 def labelled_rows(folder: Path, split: str, per_cell: int, seed: int) -> list[LabelledRow]:
@@ -123,7 +138,7 @@ def _map_row(raw: Mapping[str, Any], label_map: Mapping[str, Any]) -> LabelledRo
     rules: dict[str, str] = {}
     for area, spec in label_map["areas"].items():
         if labels & set(spec["unclear"]):
-            return None
+            continue
         harmless = not raw["violates"] and "any" in covered
         if not (covered & set(spec["covered_as"]) or harmless or labels & set(spec["labels"])):
             continue

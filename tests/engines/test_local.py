@@ -131,11 +131,22 @@ def test_decoding_behind_the_shared_prefix_equals_the_plain_forward(tiny):
     head = tiny.frame.prefix_ids(tiny.tokens, "Judge the content.")
     rows = [tiny.tokens.encode("good morning " * words) for words in (2, 9)]
     with torch.inference_mode():
-        decoder = _Decoder(tiny.model, tiny.prefix_cache("Judge the content."), rows)
-        for logits in (decoder.start(), decoder.step([500, 600])):
+        decoder = _Decoder(tiny.model, tiny.prefix_cache("Judge the content."), len(rows))
+        for added in (rows, [[500], [600, 700, 800]]):
+            logits = decoder.read(added)
+            rows = rows if added is rows else [[*old, *new] for old, new in zip(rows, added, strict=True)]
             plain = [tiny.model(torch.tensor([[*head, *row]])).logits[0, -1] for row in rows]
             assert torch.allclose(logits, torch.stack(plain), atol=1e-4)
-            rows = [[*rows[0], 500], [*rows[1], 600]]
+
+
+def test_what_the_grammar_forces_is_not_decoded_token_by_token(tiny, monkeypatch):
+    from llm_judge.engines import generate
+
+    reads = []
+    read = generate._Decoder.read
+    monkeypatch.setattr(generate._Decoder, "read", lambda self, added: reads.append(added) or read(self, added))
+    completion = tiny.generate([GenerateRequest(request().prompt, "Answer in JSON.", SCHEMA, 60)])[0]
+    assert len(reads) < completion.completion_tokens / 2
 
 
 def test_a_cut_generation_says_so(tiny):

@@ -29,7 +29,8 @@ def test_only_covered_areas_are_answered(tmp_path: Path) -> None:
         {"text": "b", "labels": [], "areas_covered": ["fraud_spam"], "violates": False},
     )
     rows = {row.text: row for row in labelled_rows(tmp_path, "train", 10, seed=1)}
-    assert rows["a"].areas == {"safety/hate": True, "areas/profanity": False}
+    profanity = {"areas/profanity": False, "mature/strong_language": False}
+    assert rows["a"].areas == {"safety/hate": True, **profanity}
     assert rows["a"].rules == {"safety/hate#HS2": "yes"}
     assert rows["b"].areas == {"regulated/fraud": False}
     assert rows["b"].rules == {}
@@ -64,25 +65,42 @@ def test_missing_data_is_one_clear_line(tmp_path: Path) -> None:
 
 
 def test_own_rows_cite_known_rules_and_their_splits_do_not_meet() -> None:
-    policies = load_policies([content_folder("policies")])
-    keys = [f"{p.policy}#{rule.id}" for p in policies for rule in p.rules]
-    areas = [p.policy for p in load_policies([content_folder("finetune") / "areas"])]
-    areas += [p.policy for p in policies]
-    train, dev = own_rows(keys, areas, "train"), own_rows(keys, areas, "dev")
+    policies = (
+        *load_policies([content_folder("policies")]),
+        *load_policies([content_folder("finetune") / "areas"]),
+    )
+    keys = {f"{p.policy}#{rule.id}" for p in policies for rule in p.rules}
+    train, dev = own_rows(policies, "train"), own_rows(policies, "dev")
     assert len(train) > 800
-    assert 80 < len(dev) < 200
+    assert len(train) / 12 < len(dev) < len(train) / 4
     assert not {row.text for row in train} & {row.text for row in dev}
     for row in [*train, *dev]:
-        assert row.about is None or row.about in keys
-        assert sum(row.areas.values()) <= 2
+        assert row.about is None or row.about in keys, row.about
+        assert set(row.rules) <= keys
+    shipped = {
+        f"{p.policy}#{rule.id}" for p in policies for rule in p.rules if not p.policy.startswith("areas/")
+    }
     hits = {key for row in train for key, answer in row.rules.items() if answer == "yes"}
-    assert hits == set(keys)
+    assert shipped <= hits
 
 
-def test_demo_items_are_not_in_the_training_rows() -> None:
+def test_what_an_author_did_not_look_at_is_unknown() -> None:
+    policies = load_policies([content_folder("policies")])
+    rows = [row for row in own_rows(policies, "train") if row.about == "safety/hate#HS1"]
+    assert {row.areas["safety/hate"] for row in rows} == {True, False}
+    assert all(not row.areas["regulated/fraud"] for row in rows)
+    everyday = [
+        row for row in own_rows(policies, "train") if row.about is None and not any(row.areas.values())
+    ]
+    assert any(set(row.areas) == {policy.policy for policy in policies} for row in everyday)
+
+
+def test_demo_and_bench_items_are_not_in_the_training_rows() -> None:
     import json
 
-    folder = content_folder("evals") / "demo" / "items.jsonl"
-    demo = {json.loads(line).get("text") for line in folder.read_text(encoding="utf-8").splitlines()}
-    rows = own_rows([], [], "train") + own_rows([], [], "dev")
-    assert not demo & {row.text for row in rows}
+    known = set()
+    for name in ("demo", "bench"):
+        path = content_folder("evals") / name / "items.jsonl"
+        known |= {json.loads(line).get("text") for line in path.read_text(encoding="utf-8").splitlines()}
+    rows = own_rows([], "train") + own_rows([], "dev")
+    assert not known & {row.text for row in rows}
