@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError
+from jinja2 import BaseLoader, DictLoader, FileSystemLoader, StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from llm_judge.content.content import Modality
@@ -152,8 +152,15 @@ class CompiledPolicy:
         return self.target.context_tokens - fixed
 
 
-def compile_policies(policies: Sequence[Policy], target: TargetModel) -> CompiledPolicy:
+def compile_policies(
+    policies: Sequence[Policy], target: TargetModel, prompts: Mapping[str, str] | None = None
+) -> CompiledPolicy:
     """Compile policies for one target model.
+
+    Args:
+        policies: in the order they are judged.
+        target: the model that will read the prompt.
+        prompts: templates of a bundle, path such as ``compact/rule.j2`` → text; the shipped ones if None.
 
     Raises:
         UsageError: no policies, an unknown dialect, or a template that cannot be rendered.
@@ -162,7 +169,7 @@ def compile_policies(policies: Sequence[Policy], target: TargetModel) -> Compile
     if not policies:
         raise UsageError("no policies to judge by", "name at least one policy file or folder")
     try:
-        templates = _templates(target.dialect)
+        templates = _templates(target.dialect) if prompts is None else _given(prompts, target.dialect)
         areas = tuple(_compile_area(policy, templates) for policy in policies)
         prefix = templates["policy"].render(areas=[_area_view(policy) for policy in policies]).strip()
     except TemplateError as error:
@@ -235,8 +242,19 @@ def _templates(dialect: str) -> dict[str, Template]:
     if not re.fullmatch(r"[a-z]+", dialect) or not folder.is_dir():
         known = ", ".join(sorted(p.name for p in content_folder("prompts").iterdir() if p.is_dir()))
         raise UsageError(f"unknown prompt dialect `{dialect}`", f"known dialects: {known}")
+    return _loaded(FileSystemLoader(folder), dialect)
+
+
+def _given(prompts: Mapping[str, str], dialect: str) -> dict[str, Template]:
+    """Return the templates of one dialect out of a bundle's."""
+    start = f"{dialect}/"
+    texts = {path.removeprefix(start): text for path, text in prompts.items() if path.startswith(start)}
+    return _loaded(DictLoader(texts), dialect)
+
+
+def _loaded(loader: BaseLoader, dialect: str) -> dict[str, Template]:
     environment = ImmutableSandboxedEnvironment(
-        loader=FileSystemLoader(folder),
+        loader=loader,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -115,12 +115,16 @@ def check_thresholds(policies: Sequence[Policy], calibration: Mapping[str, float
             threshold_value(name, calibration)
 
 
+def ladder_step(
+    verdict: Verdict, policy: Policy, calibration: Mapping[str, float] | None = None
+) -> ActionStep | None:
+    """Return the first step whose every predicate holds, or None: then ``otherwise`` counts."""
+    return next((step for step in policy.actions if _step_matches(step, verdict, calibration)), None)
+
+
 def _ladder_action(verdict: Verdict, policy: Policy, calibration: Mapping[str, float] | None) -> Action:
-    """First step whose every predicate holds; ``otherwise`` when none does."""
-    for step in policy.actions:
-        if _step_matches(step, verdict, calibration):
-            return step.do
-    return policy.otherwise
+    step = ladder_step(verdict, policy, calibration)
+    return policy.otherwise if step is None else step.do
 
 
 def _step_matches(step: ActionStep, verdict: Verdict, calibration: Mapping[str, float] | None) -> bool:

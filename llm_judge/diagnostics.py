@@ -53,6 +53,7 @@ class Diagnostic:
     line_text: str | None = None
 
 
+MOST_LINE_CHARACTERS = 2000  # of a line that a report for machines repeats with every problem in it
 _WINDOW = 100  # characters of a long line that are shown around the caret
 
 
@@ -62,7 +63,10 @@ def to_text(diagnostics: Iterable[Diagnostic]) -> str:
 
 
 def to_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, str | int | None]]:
-    """Return diagnostics as plain objects, one each, with the same words as ``to_text``."""
+    """Return diagnostics as plain objects, one each, with the same words as ``to_text``.
+
+    A line over ``MOST_LINE_CHARACTERS`` is left out.
+    """
     return [
         {
             "code": found.code,
@@ -73,10 +77,16 @@ def to_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, str | int | Non
             "length": found.span.length,
             "message": found.message,
             "help": found.help,
-            "line_text": found.line_text,
+            "line_text": repeated_line(found),
         }
         for found in diagnostics
     ]
+
+
+def repeated_line(found: Diagnostic) -> str | None:
+    """Return the source line, or None where it is so long that repeating it would flood a report."""
+    line = found.line_text
+    return line if line is None or len(line) <= MOST_LINE_CHARACTERS else None
 
 
 def _block(found: Diagnostic) -> str:

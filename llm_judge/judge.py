@@ -287,7 +287,7 @@ class Judge:
         )
 
     def _versions(self) -> dict[str, str]:
-        return {policy.policy: policy.version for policy in self.policies}
+        return {policy.policy: policy.version_in_force for policy in self.policies}
 
     def _decision_id(self, item_id: str, sha256: str) -> str:
         run = "\x00".join(str(value) for value in self.run.as_json().values())

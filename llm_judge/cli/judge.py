@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llm_judge.cli.options import EngineSpec, Only, Policies, read_policies
+from llm_judge.cli.options import BundleFolder, EngineSpec, Only, Overlays, Policies, read_guidelines
 from llm_judge.errors import ExitCode, JudgeError, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def judge(
     inputs: Inputs,
     policies: Policies = None,
     only: Only = None,
+    overlays: Overlays = None,
+    bundle: BundleFolder = None,
     engine: EngineSpec = "local",
     explain: Annotated[
         str,
@@ -72,6 +74,8 @@ def judge(
       llm-judge judge poster.png clip.ogg holiday.mp4 --explain always
 
       llm-judge judge posts.jsonl --out records.jsonl --resume --explain never
+
+      llm-judge judge clip.mp4 --overlay age_teen --overlay market_de
     """
     from llm_judge.batch.items import check_arguments, items_from_arguments
     from llm_judge.content.open import Limits
@@ -81,7 +85,7 @@ def judge(
     limits = Limits() if max_text_bytes is None else Limits(text_bytes=max_text_bytes)
     # First, because a wrong path or policy must not cost the time of loading a model.
     check_arguments(inputs)
-    judge_ = build_judge(policies, only, engine, explain)
+    judge_ = build_judge(policies, only, engine, explain, overlays=overlays, bundle=bundle)
     items = items_from_arguments(inputs, sys.stdin.buffer, limits)
     if out is None:
         code = _run(judge_, items, None, inputs, as_json)
@@ -99,6 +103,8 @@ def build_judge(
     engine: str,
     explain: str,
     explain_at_most: int = 3,
+    overlays: Sequence[str] | None = None,
+    bundle: Path | None = None,
 ) -> Judge:
     """Load policies, open the engine and join them; raises what each of them raises."""
     from llm_judge.compile import TargetModel, compile_policies
@@ -107,11 +113,11 @@ def build_judge(
 
     if explain not in set(Explain):
         raise UsageError(f"unknown --explain `{explain}`", "choose never, auto or always")
-    chosen = read_policies(policies, only)
+    chosen, prompts = read_guidelines(policies, only, overlays, bundle)
     opened = open_engine(engine)
     target = TargetModel(opened.info.model, opened.info.context_tokens, opened.count_tokens)
     settings = JudgeSettings(explain=Explain(explain), explain_at_most=explain_at_most)
-    return Judge(compile_policies(chosen, target), opened, settings)
+    return Judge(compile_policies(chosen, target, prompts), opened, settings)
 
 
 def _run(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llm_judge.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -27,6 +29,24 @@ Only = Annotated[
         "--only", metavar="ID", help="Judge by this policy (safety/hate) or rule (safety/hate#HS1) only."
     ),
 ]
+Overlays = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--overlay",
+        metavar="NAME|FILE",
+        help="Lay this overlay (`age_teen`, `market_de`, `surface_live` or a file) over the policies; "
+        "give it several times for several, later ones over earlier ones.",
+    ),
+]
+BundleFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--bundle",
+        metavar="FOLDER",
+        help="Judge by the bundle in force in this folder (see `llm-judge policy bundle`), policies, "
+        "overlays and prompts alike.",
+    ),
+]
 EngineSpec = Annotated[
     str,
     typer.Option(
@@ -39,10 +59,44 @@ EngineSpec = Annotated[
 ]
 
 
-def read_policies(paths: Sequence[Path] | None, only: Sequence[str] | None) -> tuple[Policy, ...]:
+def read_policies(
+    paths: Sequence[Path] | None, only: Sequence[str] | None, overlays: Sequence[str] | None = None
+) -> tuple[Policy, ...]:
     """Load the policies a command was asked for; raises ``PolicyError`` or ``UsageError``."""
     from llm_judge.policy.load import load_policies, select
+    from llm_judge.policy.overlay import load_overlays
     from llm_judge.resources import content_folder
 
-    policies = load_policies(list(paths) if paths else [content_folder("policies")])
+    shipped = content_folder("policies")
+    policies = load_policies(list(paths) if paths else [shipped])
+    if overlays:
+        folders = [path for path in paths or () if path.is_dir()]
+        policies, _ = load_overlays(policies, overlays, [*folders, shipped])
     return select(policies, list(only)) if only else policies
+
+
+def read_guidelines(
+    paths: Sequence[Path] | None,
+    only: Sequence[str] | None,
+    overlays: Sequence[str] | None,
+    bundle: Path | None,
+) -> tuple[tuple[Policy, ...], dict[str, str] | None]:
+    """Load policies from files or from the bundle in force.
+
+    Returns:
+        The policies, and the bundle's prompt templates; None for the shipped ones.
+
+    Raises:
+        PolicyError, UsageError: as the parts do; ``--bundle`` does not go with ``--policies``.
+    """
+    if bundle is None:
+        return read_policies(paths, only, overlays), None
+    if paths:
+        raise UsageError("--bundle does not go with --policies", "a bundle brings its own policies")
+    from llm_judge.policy.bundle_content import policies_of, prompts_of
+    from llm_judge.policy.bundle_store import BundleStore
+    from llm_judge.policy.load import select
+
+    in_force = BundleStore(bundle).in_force()
+    policies = policies_of(in_force, overlays or ())
+    return select(policies, list(only)) if only else policies, prompts_of(in_force)

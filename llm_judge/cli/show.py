@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llm_judge.cli.options import Only, Policies, read_policies
+from llm_judge.cli.options import Only, Overlays, Policies, read_policies
 from llm_judge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def prompt(
     content: Annotated[str, typer.Argument(metavar="TEXT|FILE", help="What would be judged.")],
     policies: Policies = None,
     only: Only = None,
+    overlays: Overlays = None,
     dialect: Annotated[
         str, typer.Option(metavar="NAME", help="`compact` for the packaged model, `full` for a large one.")
     ] = "compact",
@@ -60,7 +61,7 @@ def prompt(
     check_arguments([content])
     tokens, frame = packaged_tokens(), ChatFrame.packaged()
     target = TargetModel(PACKAGED_MODEL, PACKAGED_CONTEXT_TOKENS, tokens.count, dialect)
-    compiled = compile_policies(read_policies(policies, only), target)
+    compiled = compile_policies(read_policies(policies, only, overlays), target)
     item = next(items_from_arguments([content], io.BytesIO(), Limits()), None)
     if item is None:
         raise UsageError(f"there is nothing to show in `{content}`", "give a text or a file")

@@ -6,12 +6,13 @@ diagnostics. Knows nothing about how cases are judged.
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from llm_judge.policy.check import repeated_ids
+from llm_judge.policy.check import MOST_PROBLEMS, repeated_ids
 from llm_judge.policy.load import has_errors, wrong_files
 from llm_judge.policy.model import Identifier, Node, Policy, Rule
 from llm_judge.policy.shape import shape, suggestion
@@ -94,7 +95,8 @@ def parse_cases(text: str, file: str, policy: Policy) -> tuple[tuple[Case, ...] 
         return None, found
     source = Source(file, text)
     tree, parsed, wrong = shape(root, CaseFile, source)
-    found = sorted([*found, *wrong, *_check(tree, source, policy)], key=lambda diagnostic: diagnostic.span)
+    found = [*found, *wrong, *islice(_check(tree, source, policy), MOST_PROBLEMS)]
+    found.sort(key=lambda diagnostic: diagnostic.span)
     if parsed is None or has_errors(found):
         return None, found
     folder = Path(file).parent

@@ -7,6 +7,7 @@ Knows nothing about files, prompts or models.
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from llm_judge.policy.shape import suggestion
@@ -17,25 +18,31 @@ if TYPE_CHECKING:
 
     from llm_judge.diagnostics import Diagnostic
 
-_PLACEHOLDER = re.compile(r"\{([^{}\s]*)\}")
+PLACEHOLDER = re.compile(r"\{([^{}\s]*)\}")
+# Each may come with a suggestion, which takes time: a file with more is not mended one by one anyway.
+MOST_PROBLEMS = 200
 
 
 def check_policy(tree: SourceNode, source: Source) -> list[Diagnostic]:
-    """Return what is wrong with the meaning of one policy.
+    """Return what is wrong with the meaning of one policy, ``MOST_PROBLEMS`` at most.
 
     P101 an id is used twice; P104 a definition is used but not defined, or used where it is not
     replaced; P105 an example and its exemption do not fit; P107 an action names an unknown rule.
     """
-    rules = _blocks(tree, "rules")
-    found = [*repeated_ids(rules, "rule", source), *_placeholders(tree, rules, source)]
+    return list(islice(_problems(tree, source), MOST_PROBLEMS))
+
+
+def _problems(tree: SourceNode, source: Source) -> Iterator[Diagnostic]:
+    rules = blocks(tree, "rules")
+    yield from repeated_ids(rules, "rule", source)
+    yield from _placeholders(tree, rules, source)
     for rule in rules:
-        exemptions = _blocks(rule, "exemptions")
-        found += repeated_ids(exemptions, "exemption", source)
+        exemptions = blocks(rule, "exemptions")
+        yield from repeated_ids(exemptions, "exemption", source)
         known = [_word(exemption, "id") for exemption in exemptions]
-        for example in _blocks(rule, "examples"):
-            found += _example(example, known, source)
-    found += _actions(tree, [_word(rule, "id") for rule in rules], source)
-    return found
+        for example in blocks(rule, "examples"):
+            yield from _example(example, known, source)
+    yield from _actions(tree, [_word(rule, "id") for rule in rules], source)
 
 
 def repeated_ids(nodes: Iterable[SourceNode], what: str, source: Source) -> Iterator[Diagnostic]:
@@ -55,14 +62,14 @@ def _placeholders(tree: SourceNode, rules: tuple[SourceNode, ...], source: Sourc
     definitions = tree.get("definitions")
     entries = definitions.entries if definitions else ()
     if definitions is None or definitions.kind is Kind.MAPPING:
-        known = [key.text for key, _ in entries]
-        exempting = (exemption for rule in rules for exemption in _blocks(rule, "exemptions"))
+        known = {key.text: key for key, _ in entries}
+        exempting = (exemption for rule in rules for exemption in blocks(rule, "exemptions"))
         filled = (rule.get("violates") for rule in rules), (item.get("when") for item in exempting)
         for text, name in _used(node for group in filled for node in group):
             if name not in known:
                 span = source.find(text, f"{{{name}}}")
                 message = f"{quoted('{' + name + '}')} is not defined"
-                yield source.error("P104", span, message, suggestion(name, known, "definitions"))
+                yield source.error("P104", span, message, suggestion(name, list(known), "definitions"))
     plain = (tree.get("summary"), *(rule.get("title") for rule in rules), *(value for _, value in entries))
     for text, name in _used(plain):
         message = f"{quoted('{' + name + '}')} is not replaced here"
@@ -72,7 +79,7 @@ def _placeholders(tree: SourceNode, rules: tuple[SourceNode, ...], source: Sourc
 
 def _used(texts: Iterable[SourceNode | None]) -> Iterator[tuple[SourceNode, str]]:
     for text in texts:
-        for name in dict.fromkeys(_PLACEHOLDER.findall(text.text if text else "")):
+        for name in dict.fromkeys(PLACEHOLDER.findall(text.text if text else "")):
             if text:
                 yield text, name
 
@@ -95,15 +102,16 @@ def _example(example: SourceNode, known: list[str], source: Source) -> Iterator[
 
 
 def _actions(tree: SourceNode, known: list[str], source: Source) -> Iterator[Diagnostic]:
-    for step in _blocks(tree, "actions"):
+    ids = set(known)
+    for step in blocks(tree, "actions"):
         cited = step.get("rules")
         for name in cited.items if cited else ():
-            if name.text and name.text not in known:
+            if name.text and name.text not in ids:
                 message = f"unknown rule {quoted(name.text)}"
                 yield source.error("P107", name.span, message, suggestion(name.text, known, "rules"))
 
 
-def _blocks(node: SourceNode, name: str) -> tuple[SourceNode, ...]:
+def blocks(node: SourceNode, name: str) -> tuple[SourceNode, ...]:
     """Return the blocks in the list under a key, and nothing where there is no such list."""
     value = node.get(name)
     return tuple(item for item in value.items if item.kind is Kind.MAPPING) if value else ()

@@ -108,13 +108,13 @@ def scan_policies(paths: Sequence[Path], statuses: Collection[Status] = JUDGED) 
             continue
         policy, wrong = _read_policy(path)
         if policy is not None and searched:
-            wrong += _misplaced(policy, path)
+            wrong += misplaced(policy, path)
         found += wrong
         if policy is not None and searched and policy.status not in statuses:
             skipped.append(Skipped(path, f"its status is `{policy.status}`"))
         elif policy is not None:
             policies.append(policy)
-    found += _repeated(policies)
+    found += repeated_policies(policies)
     if has_errors(found):
         raise wrong_files(found)
     return Loaded(tuple(sorted(policies, key=lambda policy: policy.policy)), tuple(skipped))
@@ -203,7 +203,8 @@ def _unreadable(error: OSError) -> None:
     raise PolicyError(f"`{error.filename}` cannot be read", hint="check its permissions")
 
 
-def _misplaced(policy: Policy, path: Path) -> list[Diagnostic]:
+def misplaced(policy: Policy, path: Path) -> list[Diagnostic]:
+    """Return P110 where the id of a policy does not end the path of its file."""
     parts = policy.policy.split("/")
     real = path.absolute().with_suffix("").parts[-len(parts) :]
     if list(real) == parts:
@@ -212,7 +213,8 @@ def _misplaced(policy: Policy, path: Path) -> list[Diagnostic]:
     return [_at(policy, "P110", message, f"write `policy: {'/'.join(real)}`, or move the file")]
 
 
-def _repeated(policies: Sequence[Policy]) -> Iterator[Diagnostic]:
+def repeated_policies(policies: Sequence[Policy]) -> Iterator[Diagnostic]:
+    """Yield P111 for every policy whose id an earlier one has."""
     first: dict[str, Policy] = {}
     for policy in policies:
         earlier = first.setdefault(policy.policy, policy)

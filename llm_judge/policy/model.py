@@ -63,6 +63,12 @@ class Node(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     at: Span | None = Field(default=None, exclude=True, repr=False)
+    # Where each key was written; entries of a plain block are `definitions.NAME`. Pairs, so as to hash.
+    places: tuple[tuple[str, Span], ...] = Field(default=(), exclude=True, repr=False)
+
+    def place(self, key: str) -> Span | None:
+        """Return where a key was written, or None where it was not."""
+        return next((span for name, span in self.places if name == key), None)
 
 
 class Exemption(Node):
@@ -97,9 +103,9 @@ class Rule(Node):
 class ActionStep(Node):
     """One step of the action ladder: every predicate that is given must hold."""
 
+    rules: tuple[Identifier, ...] | None = None
     severity_at_least: Severity | None = None
     probability_at_least: Threshold | None = None
-    rules: tuple[Identifier, ...] | None = None
     do: Action
 
 
@@ -120,6 +126,13 @@ class Policy(Node):
     otherwise: Action = Action.ALLOW
     on_error: OnError = OnError.REVIEW
     maps_to: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    # Name and version of every overlay merged in, in order; nobody writes this.
+    overlays: tuple[str, ...] = Field(default=(), exclude=True)
+
+    @property
+    def version_in_force(self) -> str:
+        """The version and what was laid over it, such as ``1.2.0+age_teen.1.0.0``."""
+        return "+".join((self.version, *self.overlays))
 
     def rule(self, rule_id: str) -> Rule:
         """Return the rule with this id; raises ``KeyError`` if there is none."""

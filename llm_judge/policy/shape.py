@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 N = TypeVar("N", bound=Node)
 
 SIMILAR = 0.7  # difflib ratio from which a word is offered as "did you mean"
+# Comparing takes about 5 µs a name: a file made of wrong names must not take minutes.
+_MOST_COMPARED = 200
+_MOST_LISTED = 40
 
 # What each pattern of the models means to a reader; a test keeps this complete.
 PATTERNS = {
@@ -73,8 +76,8 @@ def shape(root: SourceNode, model: type[N], source: Source) -> tuple[SourceNode,
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """Return the known word closest to ``word``, or None where none is similar."""
     folded = {name.casefold(): name for name in known}
-    if len(word) > 80:  # comparing is quadratic, and nothing known is that long
-        return None
+    if len(word) > 80 or len(folded) > _MOST_COMPARED:  # comparing is quadratic, and no name is that long
+        return folded.get(word.casefold())
     close = get_close_matches(word.casefold(), folded, n=1, cutoff=SIMILAR)
     return folded[close[0]] if close else None
 
@@ -86,14 +89,16 @@ def suggestion(word: str, known: Sequence[str], label: str = "known") -> str:
 
 
 def _listed(label: str, known: Iterable[str]) -> str:
-    return f"{label}: {', '.join(f'`{name}`' for name in known) or 'none'}"
+    names = [f"`{name}`" for name in known]
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return f"{label}: {', '.join(names[:_MOST_LISTED]) or 'none'}{more}"
 
 
 def _align(node: SourceNode, model: type[Node], source: Source, found: list[Diagnostic]) -> SourceNode:
     """Rename misspelt keys, drop unknown ones, and report both; a model under a key stands in a list."""
     if node.kind is not Kind.MAPPING:
         return node
-    allowed = _keys(model)
+    allowed = keys(model)
     free = [name for name in allowed if node.get(name) is None]
     entries = []
     for given, value in node.entries:
@@ -112,7 +117,7 @@ def _align(node: SourceNode, model: type[Node], source: Source, found: list[Diag
     return replace(node, entries=tuple(entries))
 
 
-def _keys(model: type[Node]) -> dict[str, type[Node] | None]:
+def keys(model: type[Node]) -> dict[str, type[Node] | None]:
     """Return the keys people may write, each with the model of its value or items."""
     return {
         info.alias or name: _model_in(info.annotation)
@@ -136,9 +141,24 @@ def _to_data(node: SourceNode, placed: bool = True) -> Any:
     data = {key.text: _to_data(value, placed=False) for key, value in node.entries}
     if placed:
         name = node.get("id") or node.get("policy") or node
-        span = name.span
-        data["at"] = {"file": span.file, "line": span.line, "column": span.column, "length": span.length}
+        data["at"] = _span_data(name.span)
+        data["places"] = [[key, _span_data(span)] for key, span in _places(node)]
     return data
+
+
+def _span_data(span: Span) -> dict[str, str | int]:
+    return {"file": span.file, "line": span.line, "column": span.column, "length": span.length}
+
+
+def _places(node: SourceNode) -> list[tuple[str, Span]]:
+    """Return where each key stands, and each name in the plain blocks under the keys."""
+    inner = [
+        (f"{key.text}.{name.text}", name.span)
+        for key, value in node.entries
+        if value.kind is Kind.MAPPING
+        for name, _ in value.entries
+    ]
+    return [*((key.text, key.span) for key, _ in node.entries), *inner]
 
 
 def _texts(node: SourceNode) -> list[SourceNode]:
