@@ -144,7 +144,12 @@ def test_what_the_grammar_forces_is_not_decoded_token_by_token(tiny, monkeypatch
 
     reads = []
     read = generate._Decoder.read
-    monkeypatch.setattr(generate._Decoder, "read", lambda self, added: reads.append(added) or read(self, added))
+
+    def counted(self, added):
+        reads.append(added)
+        return read(self, added)
+
+    monkeypatch.setattr(generate._Decoder, "read", counted)
     completion = tiny.generate([GenerateRequest(request().prompt, "Answer in JSON.", SCHEMA, 60)])[0]
     assert len(reads) < completion.completion_tokens / 2
 
