@@ -16,12 +16,17 @@ lint: $(VENV)/.dev-ready  ## format, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/llm-judge policy check --strict
+	$(BIN)/llm-judge policy fmt --check policies evals/bench/policies finetune/areas
 
 bench: $(VENV)/.demo-ready  ## cost of judging, against a naive judge and plain reads
 	$(BIN)/python -m llm_judge.evals.bench $(BENCH)
 
 docs: $(VENV)/.dev-ready  ## write the generated pages; a test fails when they are stale
 	$(BIN)/python -m llm_judge.cli.docs
+	$(BIN)/llm-judge policy schema
+	$(BIN)/llm-judge policy docs
+	$(BIN)/python -m llm_judge.cli.tour
 
 clean:
 	rm -rf $(VENV)
