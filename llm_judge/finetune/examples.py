@@ -42,7 +42,6 @@ from llm_judge.prompt import build_prompt
 from llm_judge.resources import content_folder
 
 KINDS = ("area", "rule", "exemption", "explanation")
-OWN_REPEATS = 1
 DEALS = 6  # times all areas are dealt into prefixes of their own
 AREAS_OF_A_VARIANT = 6
 SHIPPED_SHARE = 0.03  # rows asked behind all the shipped guidelines; the others see random sets of areas
@@ -83,6 +82,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="array file to write")
     parser.add_argument("--split", default="train")
     parser.add_argument("--per-cell", type=int, default=300, help="rows of each source, language and answer")
+    parser.add_argument("--langs", default="", help="only rows in these languages, such as en,de,es")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     builder = ExampleBuilder(random.Random(options.seed))
@@ -91,7 +91,8 @@ def main() -> None:
         labelled = labelled_rows(options.data, options.split, options.per_cell, options.seed)
     except JudgeError as error:
         parser.exit(error.exit_code, f"error: {error.message}\n  = help: {error.hint}\n")
-    rows = [*labelled, *own * (OWN_REPEATS if options.split == "train" else 1)]
+    wanted = set(filter(None, options.langs.split(",")))
+    rows = [row for row in (*labelled, *own) if not wanted or row.lang.partition("-")[0] in wanted]
     packs = builder.build(rows, [row for row in own if not any(row.areas.values())])
     save(packs, builder.prefixes, options.out)
     tokens = sum(len(pack.tokens) for pack in packs)
