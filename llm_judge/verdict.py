@@ -37,8 +37,8 @@ class Outcome(StrEnum):
 class Thresholds:
     """Where a probability turns into an outcome; all in 0..1.
 
-    The defaults are for a model that nobody has calibrated: only a probability near an end counts as
-    an answer, everything between is "could not tell".
+    The defaults were chosen on dev rows for the packaged adapter (finetune/adapters/default/README.md): a
+    weak model, so a wide band between clear and firing stays "could not tell". They are no calibration.
 
     Attributes:
         fires_at: a rule fires at this probability or above.
@@ -47,10 +47,10 @@ class Thresholds:
         area_gate: rules of an area are asked when the area's probability is at least this.
     """
 
-    fires_at: float = 0.9
-    clear_below: float = 0.1
+    fires_at: float = 0.7
+    clear_below: float = 0.2
     min_label_mass: float = 0.5
-    area_gate: float = 0.1
+    area_gate: float = 0.2
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """How well an adapter answers on dev rows: area and rule questions, as the judge asks them.
 
-    python -m llm_judge.finetune.measure DATA_FOLDER [--engine local:FOLDER] [--per-cell 8] [--json FILE]
+    python -m llm_judge.finetune.measure DATA_FOLDER [--engine local:FOLDER] [--rows 400] [--json FILE]
 
 Rows are the dev share of our own and a balanced sample of the labelled dev split; a question is asked only
 where its answer is known. Every AUROC has its number of positives and negatives and a 95 % bootstrap
@@ -32,7 +32,7 @@ from llm_judge.policy.load import load_policies
 from llm_judge.prompt import build_prompt
 from llm_judge.resources import content_folder
 
-FAR_AREAS = 4  # areas known not to apply that are asked of one row
+FAR_AREAS = 3  # areas known not to apply that are asked of one row
 RESAMPLES = 500
 GATES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 WINDOW_TOKENS = 256
@@ -58,12 +58,14 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder with dev.parquet")
     parser.add_argument("--engine", default="local")
     parser.add_argument("--per-cell", type=int, default=8, help="rows of each source, language and answer")
+    parser.add_argument("--rows", type=int, default=400, help="rows measured, drawn at random")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
     try:
         policies = load_policies([content_folder("policies")])
         rows = own_rows(policies, "dev")
         rows += labelled_rows(options.data, "dev", options.per_cell, seed=3)
+        rows = random.Random(4).sample(rows, min(options.rows, len(rows)))
         engine = open_engine(options.engine)
         target = TargetModel(engine.info.model, engine.info.context_tokens, engine.count_tokens)
         compiled = compile_policies(policies, target)
