@@ -21,8 +21,7 @@ def demo(
     """Judge the shipped demo items: texts, pictures, sound clips and videos in several languages.
 
     Shows every decision with its evidence, what the item was made to be, and the time it took. The
-    worst rule of each item is explained. The packaged model shows that the path works; it does not yet
-    judge well, says "could not tell" to nearly everything, and that goes to review.
+    worst rule of each item is explained. The packaged model shows that the path works; it judges weakly.
     """
     import io
     import time
