@@ -38,7 +38,9 @@ def test_sharing_computes_fewer_tokens_for_the_same_answers(bench: Bench) -> Non
     by_rules(bench)
     equivalence(bench)
     figures = bench.figures
-    assert figures["reads"]["ours_tokens"] * 8 < figures["reads"]["plain_tokens"]
+    short, shipped = figures["reads"].values()
+    assert short["ours_tokens"] * 3 < short["plain_tokens"]
+    assert shipped["ours_tokens"] * 20 < shipped["plain_tokens"]
     assert figures["rules"]["64"]["tokens_per_item"] > figures["rules"]["1"]["tokens_per_item"]
     assert figures["equivalence"]["float32"]["largest_logprob_difference"] < 1e-4
     assert figures["equivalence"]["float32"]["changed"] == 0

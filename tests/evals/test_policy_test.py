@@ -94,6 +94,14 @@ def test_todo_never_fails_and_asks_to_be_removed_when_it_passes() -> None:
     assert "passes: remove todo" in text
 
 
+def test_a_gap_that_policy_new_left_never_counts_as_passed() -> None:
+    gap = "[write a near miss that is allowed, 1]"
+    assert states(run(case(gap, "clear", todo=True), case("water it", "clear", todo=True))) == [
+        State.TODO,
+        State.FIXED,
+    ]
+
+
 def test_must_fire_and_must_not_fire_are_counted_apart() -> None:
     done = run(
         case("drown it", "violates"),
@@ -143,7 +151,7 @@ def test_policies_are_judged_together_unless_alone() -> None:
 
 
 def test_policies_that_do_not_fit_together_are_judged_in_groups() -> None:
-    policies = [make_policy(f"garden/p{i}", (make_rule(violates="word " * 120),)) for i in range(4)]
+    policies = [make_policy(f"garden/p{i}", summary="word " * 150) for i in range(4)]
     cases = {p.policy: [PolicyCase(p, case("water it", "clear"))] for p in policies}
     engine = FollowingEngine(lambda question, _: "yes" if question.id.startswith("area") else "no")
     engine.info = engine.info.__class__("following", "words", "0" * 64, None, "float32", 1200)

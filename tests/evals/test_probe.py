@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 
 import pytest
 from following_engine import FollowingEngine
-from samples import make_policy, make_rule, opened
+from samples import compiled, make_policy, make_rule, opened
 
 from llm_judge.compile import policy_digest
 from llm_judge.engines.protocol import Reading
@@ -54,7 +53,7 @@ def about(words: str, body: str) -> bool:
 def follows(question: Question, body: str) -> str:
     """Reads the rule as it stands, then its exemptions as they stand."""
     rule, _, exempts = question.text.partition("Exempt:")
-    name = re.findall(r"Rule (\w+),", rule)[0]
+    name = question.id.rpartition("#")[2]
     met = f"breaks {name}" in body or about(rule, body)
     if "Does not do this" in rule:
         return "no" if met else "yes"
@@ -100,17 +99,17 @@ def test_a_model_that_always_says_yes_can_show_no_added_clause() -> None:
 
 
 def test_a_model_swayed_by_any_edit_causes_collateral() -> None:
-    engine = FollowingEngine(lambda *_: "no")
+    written = {rule.question.text for rule in compiled(garden()).rules}
+    swayed = FollowingEngine(lambda question, _: "no" if question.text in written else "yes")
+    plan = plan_policy(garden(), CASES, probes=["paraphrased"], limit=None)
+    assert rates(run_plan(plan, swayed)).collateral.value == 1.0
+
+
+def test_editing_another_rule_leaves_the_compact_prompt_as_it_is() -> None:
+    engine = FollowingEngine(follows)
     plan = plan_policy(garden(), CASES, probes=["unrelated_edited"], limit=None)
-    read = engine.read
-    swayed = {"Does not do this"}
-
-    def swayed_read(requests: list) -> list:  # type: ignore[type-arg]
-        engine.answer = lambda *_: "yes" if any(w in requests[0].prompt.prefix for w in swayed) else "no"
-        return read(requests)
-
-    engine.read = swayed_read  # type: ignore[method-assign]
-    assert rates(run_plan(plan, engine)).collateral.value == 1.0
+    assert rates(run_plan(plan, engine)).collateral.value == 0.0
+    assert len(engine.read_questions) == len(plan.asks) / 2
 
 
 def test_an_answer_out_of_format_is_left_out() -> None:
