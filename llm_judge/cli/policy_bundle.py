@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from llm_judge.policy.bundle import Bundle
+    from llm_judge.policy.bundle_store import BundleStore
 
 app = typer.Typer(
     help="Pack guidelines, cases, overlays and prompts into one signed file, and put it in force.",
@@ -22,6 +23,10 @@ app = typer.Typer(
 )
 
 BundleFile = Annotated[Path, typer.Argument(metavar="FILE", help="A bundle.")]
+BundleOrFolder = Annotated[
+    Path,
+    typer.Argument(metavar="FILE|FOLDER", help="A bundle, or a folder of `install`: the one in force."),
+]
 PublicKey = Annotated[
     Path | None, typer.Option("--key", metavar="FILE.pub", help="Public key that must have signed it.")
 ]
@@ -120,13 +125,15 @@ def verify(path: BundleFile, key: PublicKey = None, as_json: AsJson = False) -> 
 
 
 @app.command("show")
-def show(path: BundleFile, key: PublicKey = None, as_json: AsJson = False) -> None:
+def show(path: BundleOrFolder, key: PublicKey = None, as_json: AsJson = False) -> None:
     """Print what a bundle says of itself, and its files.
 
     llm-judge policy bundle show guidelines.tar
     """
-    from llm_judge.policy.bundle_store import read_bundle
+    from llm_judge.policy.bundle_store import BundleStore, read_bundle
 
+    if path.is_dir():
+        path = Path(BundleStore(path).in_force().name)
     bundle = _open(read_bundle(path), path, key)
     if as_json:
         _print_json(bundle)
@@ -159,9 +166,23 @@ def install(
     """
     from llm_judge.policy.bundle_store import BundleStore
 
-    with _status("checking"):
-        bundle = BundleStore(into).install(path, key, check_usable)
+    store = BundleStore(into)
+    try:
+        with _status("checking"):
+            bundle = store.install(path, key, check_usable)
+    except (PolicyError, UsageError) as error:
+        error.hint = "; ".join(filter(None, (error.hint, _what_stays(store))))
+        raise
     typer.echo(f"in force in {into}: {_line(bundle)}")
+
+
+def _what_stays(store: BundleStore) -> str:
+    """Return what is in force after a bundle was refused."""
+    try:
+        sequence = store.sequence()
+    except PolicyError:
+        return ""  # the error says so itself
+    return "nothing was in force before" if sequence is None else f"sequence {sequence} stays in force"
 
 
 def check_usable(bundle: Bundle) -> None:

@@ -61,6 +61,7 @@ def diff(
     Exit codes: 0 no change of meaning, 1 changes found, 2 could not run.
     """
     from llm_judge.cli.report_file import check_writable
+    from llm_judge.policy.case_diff import with_cases
     from llm_judge.policy.diff import diff_policies
     from llm_judge.policy.snapshot import open_snapshots
 
@@ -71,7 +72,7 @@ def diff(
         check_writable(out)
     before, after = open_snapshots(old, new, folder)
     texts = {name: (text, after.texts[name]) for name, text in before.texts.items() if name in after.texts}
-    diffs = diff_policies(before.policies, after.policies, texts)
+    diffs = with_cases(diff_policies(before.policies, after.policies, texts), before.cases, after.cases)
     measured = None if impact is None else _measure(impact, before, after, diffs, engine, limit, whole)
     _show(before.name, after.name, diffs, measured, chosen, out)
     raise typer.Exit(ExitCode.FOUND if any(each.meaning for each in diffs) else ExitCode.OK)

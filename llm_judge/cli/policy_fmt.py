@@ -50,6 +50,8 @@ def fmt(
       llm-judge policy fmt --diff policies
 
       llm-judge policy fmt -w policies/safety/hate.yaml
+
+    Exit codes: 0 done, 1 `--check` found files that would change, 2 a file has errors or cannot be read.
     """
     if write and check:
         raise UsageError("`--write` and `--check` exclude each other", "leave one of them out")

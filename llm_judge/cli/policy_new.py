@@ -1,4 +1,4 @@
-"""`llm-judge policy new`: a policy and its cases from the answers to five questions."""
+"""`llm-judge policy new`: a policy and its cases from the answers to a few questions."""
 
 from __future__ import annotations
 
@@ -50,10 +50,9 @@ def new(
         typer.Option("--yes", "-y", help="Ask nothing: severity 3 and no exemption where they are left out."),
     ] = False,
 ) -> None:
-    """Start a policy: five questions, then a policy and a cases file with gaps to fill in.
+    """Start a policy: five questions, and an optional exemption; then two files with gaps to fill in.
 
-    An answer can be given as an option instead; each is checked at once. The exemption may be left out.
-    No file is ever overwritten.
+    An answer can be given as an option instead; each is checked at once. No file is ever overwritten.
 
       llm-judge policy new
 
@@ -134,6 +133,8 @@ def _read_line(name: str) -> str:
 
 
 def _write(answers: Answers, folder: Path) -> None:
+    from llm_judge.policy.file_kind import FileKind
+    from llm_judge.policy.format import editor_schema
     from llm_judge.policy.scaffold import new_files
 
     files = new_files(answers, folder)
@@ -149,9 +150,13 @@ def _write(answers: Answers, folder: Path) -> None:
             raise OutputError(f"cannot write `{path}`: {reason}", "choose another folder") from None
         typer.echo(f"written: {path}")
     policy, cases = (shlex.quote(str(path)) for path in files)
-    for command, why in (
+    steps = [
         (f"check {policy}", "what is still missing"),
         (f"fmt -w {policy} {cases}", "after editing"),
         (f"test {policy}", "judges the cases"),
-    ):
+    ]
+    if editor_schema(next(iter(files)), FileKind.POLICY) is None:
+        place = shlex.quote(str(folder / "schema"))
+        steps.insert(0, (f"schema --out {place}", "once, so that an editor completes keys; `fmt` links it"))
+    for command, why in steps:
         typer.echo(f"next: llm-judge policy {command}   # {why}", err=True)

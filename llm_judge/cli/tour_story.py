@@ -118,7 +118,7 @@ STEPS = (
         "2. Edit it",
         edits=(
             Edit(POLICY, "status: draft # then test, then stable", "status: stabel"),
-            Edit(POLICY, "title: First rule # a name of its own", "title: Ticket above its price"),
+            Edit(POLICY, 'title: "[write a name for this rule]"', "title: Ticket above its price"),
             Edit(
                 POLICY,
                 "    # examples to add: one that violates, one near miss, one for each exemption\n",

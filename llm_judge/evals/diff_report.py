@@ -52,14 +52,15 @@ def impact_blocks(impact: Impact) -> list[Block]:
         name: tally for name, tally in impact.rules.items() if tally.flips or tally.broken or tally.mended
     }
     if moved:
-        blocks.append(Grid(_HEADER, tuple(_tally_row(n, tally) for n, tally in moved.items()), _NUMBERS))
+        rows = tuple(_tally_row(_short(name, impact), tally) for name, tally in moved.items())
+        blocks.append(Grid(_HEADER, rows, _NUMBERS))
     if impact.flipped and len(impact.languages) > 1:
         rows = tuple(_tally_row(name, tally) for name, tally in impact.languages.items())
         blocks.append(Grid(("language", "items", "decision flips", *_HEADER[3:]), rows, _NUMBERS))
     flipped = impact.flipped
     if flipped:
         blocks.append(Heading("Items that flip"))
-        rows = tuple(row for item in flipped[:_MAX_FLIPS] for row in _flip_rows(item))
+        rows = tuple(row for item in flipped[:_MAX_FLIPS] for row in _flip_rows(item, impact))
         blocks.append(Grid(("item", "what", "before", "after", "expected", "content"), rows))
     if len(flipped) > _MAX_FLIPS:
         blocks.append(Paragraph(plain(f"and {len(flipped) - _MAX_FLIPS} more items (JSON lists all)")))
@@ -141,16 +142,24 @@ def _tally_row(name: str, tally: PairTally) -> tuple[str, ...]:
     return (name, str(tally.items), str(tally.flips), ends, how, str(tally.broken), str(tally.mended), p)
 
 
-def _flip_rows(item: ItemImpact) -> list[tuple[str, ...]]:
+def _short(name: str, impact: Impact) -> str:
+    """Return the name of a rule or case without its policy, where only one is in play."""
+    if len(impact.policies) > 1:
+        return name
+    policy = impact.policies[0]
+    return name.removeprefix(f"{policy}#").removeprefix(f"{policy}/")
+
+
+def _flip_rows(item: ItemImpact, impact: Impact) -> list[tuple[str, ...]]:
     quote = " ".join(item.shown.split())
     quote = quote if len(quote) <= _MAX_QUOTE else quote[: _MAX_QUOTE - 1] + "…"
     quote = f"[{item.lang}] {quote}" if item.lang else quote
     expected = str(item.expected) if item.expected else ""
-    what = [(flip.rule, flip.before, flip.after) for flip in item.verdict_flips]
+    what = [(_short(flip.rule, impact), flip.before, flip.after) for flip in item.verdict_flips]
     if item.action_before is not item.action_after:
         what.append(("decision", item.action_before.value, item.action_after.value))
     first, *rest = what
     return [
-        (item.id, *first, expected, quote),
+        (_short(item.id, impact), *first, expected, quote),
         *(("", *each, "", "") for each in rest),
     ]

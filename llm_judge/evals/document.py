@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
+from llm_judge.evals.fitted import FittedTable
 from llm_judge.report import printable
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-_WHOLE = 18  # characters of a cell that are never broken on a terminal
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~&@])")
 
 
@@ -128,17 +127,9 @@ def _rich_line(line: Line) -> Text:
     return text
 
 
-def _rich_grid(grid: Grid) -> Table:
-    table = Table(expand=False)
-    for number, name in enumerate(grid.header):
-        justify = "right" if number in grid.numbers else "left"
-        longest = max((len(row[number]) for row in grid.rows), default=0)
-        # Ids and numbers stay whole; only long texts are broken.
-        whole = number in grid.numbers or longest <= _WHOLE
-        table.add_column(name, justify=justify, overflow="fold", min_width=longest if whole else None)  # type: ignore[arg-type]
-    for row in grid.rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    return table
+def _rich_grid(grid: Grid) -> FittedTable:
+    header, *rows = (tuple(printable(cell) for cell in row) for row in (grid.header, *grid.rows))
+    return FittedTable(header, tuple(rows), grid.numbers)
 
 
 def _md(text: str) -> str:

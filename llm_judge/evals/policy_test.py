@@ -24,6 +24,7 @@ from llm_judge.evals.grading import Expectation, Grade, Mark, grade
 from llm_judge.evals.judging import build_judges, judge_items
 from llm_judge.policy.cases import cases_path, load_cases
 from llm_judge.policy.load import wrong_files
+from llm_judge.policy.unfinished import is_gap
 from llm_judge.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -286,7 +287,8 @@ def coverage(policy: Policy, cases: Iterable[PolicyCase], results: Iterable[Case
 def _result(tested: PolicyCase, record: DecisionRecord) -> CaseResult:
     found = grade(tested.expected, record)
     if tested.case.todo:
-        state = State.FIXED if found.mark is Mark.PASS else State.TODO
+        written = not is_gap(tested.case.content or "")
+        state = State.FIXED if found.mark is Mark.PASS and written else State.TODO
     else:
         state = _PLAIN_STATES[found.mark]
     return CaseResult(tested, state, found, record)

@@ -56,6 +56,15 @@ class BundleStore:
             raise PolicyError(f"the bundle in force, `{path}`, was changed", hint=hint)
         return open_bundle(data, str(path), self.trusted_key())
 
+    def sequence(self) -> int | None:
+        """Return the sequence of the bundle in force, unchecked, or None where none is.
+
+        Raises:
+            PolicyError: the folder does not say.
+        """
+        stored = self._pointed()
+        return None if stored is None else int(stored[:12])
+
     def trusted_key(self) -> str | None:
         """Return the name of the key that must sign bundles here, None where any may; see ``signing``."""
         path = self.folder / _KEY

@@ -14,15 +14,17 @@ from pydantic import Field
 
 from llm_judge.policy.check import MOST_PROBLEMS, repeated_ids
 from llm_judge.policy.load import has_errors, wrong_files
-from llm_judge.policy.model import Identifier, Node, Policy, Rule
+from llm_judge.policy.model import Identifier, Node, Policy
 from llm_judge.policy.shape import shape, suggestion
 from llm_judge.source import Kind, Source, SourceNode, decode, quoted, read
 from llm_judge.strict_yaml import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from llm_judge.diagnostics import Diagnostic
+
+    Rules = Mapping[str, tuple[str, ...]]  # ids of the exemptions of each rule, by its id
 
 
 class Case(Node):
@@ -95,7 +97,8 @@ def parse_cases(text: str, file: str, policy: Policy) -> tuple[tuple[Case, ...] 
         return None, found
     source = Source(file, text)
     tree, parsed, wrong = shape(root, CaseFile, source)
-    found = [*found, *wrong, *islice(_check(tree, source, policy), MOST_PROBLEMS)]
+    rules = {rule.id: tuple(each.id for each in rule.exemptions) for rule in policy.rules}
+    found = [*found, *wrong, *wrong_names(tree, source, policy.policy, rules)]
     found.sort(key=lambda diagnostic: diagnostic.span)
     if parsed is None or has_errors(found):
         return None, found
@@ -105,17 +108,45 @@ def parse_cases(text: str, file: str, policy: Policy) -> tuple[tuple[Case, ...] 
     ), found
 
 
-def _check(tree: SourceNode, source: Source, policy: Policy) -> Iterator[Diagnostic]:
+def names_in(tree: SourceNode) -> tuple[str, Rules] | None:
+    """Return the id of a policy, and the exemptions of each rule, or None where one of them has no name."""
+    named, rules = tree.get("policy"), tree.get("rules")
+    ids = _ids(rules)
+    if named is None or not named.text or rules is None or not ids:
+        return None
+    exempt = [_ids(each) if (each := rule.get("exemptions")) else () for rule in rules.items]
+    found = {name: some for name, some in zip(ids, exempt, strict=True) if some is not None}
+    return (named.text, found) if len(found) == len(exempt) else None
+
+
+def _ids(listed: SourceNode | None) -> tuple[str, ...] | None:
+    found = [item.get("id") for item in listed.items] if listed else []
+    names = tuple(each.text for each in found if each and each.text)
+    return names if listed and listed.kind is Kind.SEQUENCE and len(names) == len(found) else None
+
+
+def wrong_names(tree: SourceNode, source: Source, policy: str, rules: Rules) -> list[Diagnostic]:
+    """Return what is wrong with the names and contents of cases, ``MOST_PROBLEMS`` at most.
+
+    Args:
+        tree: the cases file.
+        policy: id of the policy it stands beside.
+        rules: ids of the exemptions of each rule, by its id.
+    """
+    return list(islice(_check(tree, source, policy, rules), MOST_PROBLEMS))
+
+
+def _check(tree: SourceNode, source: Source, policy: str, rules: Rules) -> Iterator[Diagnostic]:
     named, cases = tree.get("policy"), tree.get("cases")
-    if named and named.text and named.text != policy.policy:
-        message = f"these cases are for policy {quoted(named.text)}, not `{policy.policy}`"
-        yield source.error("P112", named.span, message, f"write `policy: {policy.policy}`, or move the file")
+    if named and named.text and named.text != policy:
+        message = f"these cases are for policy {quoted(named.text)}, not `{policy}`"
+        yield source.error("P112", named.span, message, f"write `policy: {policy}`, or move the file")
         return
     blocks = [case for case in (cases.items if cases else ()) if case.kind is Kind.MAPPING]
     yield from repeated_ids(blocks, "case", source)
     for case in blocks:
         yield from _check_subject(case, source)
-        yield from _check_names(case, source, policy)
+        yield from _check_names(case, source, policy, rules)
 
 
 def _check_subject(case: SourceNode, source: Source) -> Iterator[Diagnostic]:
@@ -145,23 +176,24 @@ def _check_file(file: SourceNode, source: Source) -> Iterator[Diagnostic]:
         yield source.error("P113", file.span, f"there is no file {quoted(file.text)}", help_line)
 
 
-def _check_names(case: SourceNode, source: Source, policy: Policy) -> Iterator[Diagnostic]:
+def _check_names(case: SourceNode, source: Source, policy: str, rules: Rules) -> Iterator[Diagnostic]:
     expect, cited = case.get("expect"), case.get("rule")
-    rule = next((rule for rule in policy.rules if cited and rule.id == cited.text), None)
-    ids = [rule.id for rule in policy.rules]
+    rule = cited.text if cited and cited.text in rules else None
+    ids = list(rules)
     if cited is None and expect and expect.text in ("violates", "exempt"):
         yield source.error(
             "P001", expect.span, f"`expect: {expect.text}` needs a `rule`", suggestion("", ids, "rules")
         )
     if cited and cited.text and rule is None:
-        message = f"policy `{policy.policy}` has no rule {quoted(cited.text)}"
+        message = f"policy `{policy}` has no rule {quoted(cited.text)}"
         yield source.error("P108", cited.span, message, suggestion(cited.text, ids, "rules"))
-    yield from _check_exemption(case, source, rule)
+    yield from _check_exemption(case, source, rule, rules.get(rule, ()) if rule else ())
 
 
-def _check_exemption(case: SourceNode, source: Source, rule: Rule | None) -> Iterator[Diagnostic]:
+def _check_exemption(
+    case: SourceNode, source: Source, rule: str | None, known: Sequence[str]
+) -> Iterator[Diagnostic]:
     expect, exemption = case.get("expect"), case.get("exemption")
-    known = [each.id for each in rule.exemptions] if rule else []
     if exemption is None and expect and expect.text == "exempt":
         choices = suggestion("", known, "exemptions of this rule") if rule else None
         yield source.error("P001", expect.span, "`expect: exempt` needs an `exemption`", choices)
@@ -171,6 +203,6 @@ def _check_exemption(case: SourceNode, source: Source, rule: Rule | None) -> Ite
         message = f"a case with `expect: {expect.text}` cannot cite an exemption"
         yield source.error("P109", exemption.span, message, "write `expect: exempt`, or delete this line")
     elif rule and exemption.text not in known:
-        message = f"rule `{rule.id}` has no exemption {quoted(exemption.text)}"
+        message = f"rule `{rule}` has no exemption {quoted(exemption.text)}"
         help_line = suggestion(exemption.text, known, "exemptions of this rule")
         yield source.error("P109", exemption.span, message, help_line)

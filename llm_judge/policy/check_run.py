@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llm_judge.diagnostics import Diagnostic, Level, Span
-from llm_judge.policy.cases import CaseFile, cases_path, parse_cases
+from llm_judge.policy.cases import CaseFile, cases_path, names_in, parse_cases, wrong_names
 from llm_judge.policy.check import check_policy
 from llm_judge.policy.check_config import CheckConfig, Waiver
 from llm_judge.policy.check_files import OVERLAYS, CheckedFiles, policy_files, policy_path
@@ -23,10 +23,11 @@ from llm_judge.policy.meaning import idle_exemptions, similar_rules, unused_defi
 from llm_judge.policy.model import Policy
 from llm_judge.policy.overlay import parse_overlay
 from llm_judge.policy.shape import shape
+from llm_judge.policy.unfinished import unfinished
 from llm_judge.policy.versions import changed_without_version
 from llm_judge.policy.wording import check_wording
 from llm_judge.resources import content_folder
-from llm_judge.source import Source, decode, read
+from llm_judge.source import Source, SourceNode, decode, read
 from llm_judge.strict_yaml import parse
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Document:
         file: its name.
         policy: the typed policy, also where its meaning is wrong, or None where its shape is.
         name: the id it gives, also where the rest is wrong.
+        tree: its values, also where the policy is None; None where the syntax is wrong.
         source: its text, or None where the bytes are not text.
         found: every problem, in any order.
     """
@@ -67,6 +69,7 @@ class Document:
     file: str
     policy: Policy | None = None
     name: str = ""
+    tree: SourceNode | None = None
     source: Source | None = None
     found: list[Diagnostic] = field(default_factory=list)
 
@@ -92,11 +95,12 @@ def check_document(data: bytes, file: str, thresholds: Collection[str]) -> Docum
         *check_policy(tree, source),
         *unused_definitions(tree, source),
         *check_wording(tree, source),
+        *unfinished(tree, source),
     ]
     if policy is not None:
         found += [*idle_exemptions(policy, source), *check_ladder(policy, tree, source, thresholds)]
     named = tree.get("policy")
-    return Document(file, policy, named.text if named else "", source, found)
+    return Document(file, policy, named.text if named else "", tree, source, found)
 
 
 def check_paths(
@@ -162,13 +166,23 @@ def _check_cases(path: Path, document: Document | None, thresholds: Collection[s
         source = Source(str(path), text)
         message = f"these cases are never read: there is no policy `{beside.name}` beside them"
         return [report(source, "P124", Span(str(path), 1, 1), message, "rename the file, or delete it")]
-    if document.policy is None or document.source is None:  # names cannot be checked: keep to the shape
-        root, found = parse(text, str(path))
-        return found if root is None else [*found, *shape(root, CaseFile, Source(str(path), text))[2]]
+    source = Source(str(path), text)
+    root, found = parse(text, str(path))
+    if root is None:
+        return found
+    if document.policy is None or document.source is None:
+        return [*found, *_cases_of_broken(root, source, document), *unfinished(root, source)]
     cases, found = parse_cases(text, str(path), document.policy)
     if cases is not None:
         document.found += uncovered(document.policy, cases, path.name, document.source)
-    return found
+    return [*found, *unfinished(root, source)]
+
+
+def _cases_of_broken(root: SourceNode, source: Source, document: Document) -> list[Diagnostic]:
+    """Check cases against what can be read of their policy: its shape is wrong, its names may still stand."""
+    tree, _, found = shape(root, CaseFile, source)
+    names = names_in(document.tree) if document.tree else None
+    return found if names is None else [*found, *wrong_names(tree, source, *names)]
 
 
 class _Bases:

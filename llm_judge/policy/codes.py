@@ -84,6 +84,7 @@ _WARNINGS = (
     ("P119", "a rule that no action step handles"),
     ("P122", "a rule without cases"),
     ("P123", "an exemption without cases"),
+    ("P125", "unfinished text left by `policy new`"),
     ("P143", "a waiver that waives nothing"),
     ("P201", "a vague word without a definition"),
     ("P202", "two conditions in one rule"),

@@ -82,6 +82,8 @@ def load_policies(paths: Sequence[Path]) -> tuple[Policy, ...]:
     if not loaded.policies:
         shown = ", ".join(f"`{path}`" for path in paths) or "no path"
         hint = "; ".join(f"`{left.file}` is left out: {left.reason}" for left in loaded.skipped[:3])
+        if any("status" in left.reason for left in loaded.skipped[:3]):
+            hint += "; set `status: test`, or name the file itself"
         raise PolicyError(
             f"there is no policy to judge by in {shown}", hint=hint or "policies end in `.yaml`"
         )

@@ -17,6 +17,7 @@ from llm_judge.policy.format import format_text
 from llm_judge.policy.model import Policy
 from llm_judge.policy.scalar import double_quoted
 from llm_judge.policy.shape import shape
+from llm_judge.policy.unfinished import gap
 from llm_judge.policy.wording import check_wording
 from llm_judge.source import Source
 from llm_judge.strict_yaml import parse
@@ -132,7 +133,7 @@ modalities: [text, image, audio, video]
 
 rules:
   - id: {answers.rule_id}
-    title: First rule # a name of its own
+    title: {double_quoted(gap("a name for this rule"))}
     violates: {double_quoted(answers.violates)}
     severity: {answers.severity}
 {exemptions if when else ""}    # examples to add: one that violates, one near miss, one for each exemption
@@ -151,7 +152,7 @@ def _cases_text(answers: Answers) -> str:
     if when:
         wanted.append(("a text that the exemption allows", "exempt", 2))
     rows = [
-        f'  - {{content: "[write {what}, {number}]", expect: {expect}, rule: {rule}, '
+        f'  - {{content: "{gap(f"{what}, {number}")}", expect: {expect}, rule: {rule}, '
         f"{f'exemption: {name}, ' if expect == 'exempt' else ''}lang: en, todo: true}}"
         for what, expect, count in wanted
         for number in range(1, count + 1)

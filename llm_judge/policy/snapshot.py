@@ -5,6 +5,7 @@ Knows nothing about what is done with two of them.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from llm_judge.diagnostics import Diagnostic
 
+_CASES = ".cases.yaml"
 _OTHER_FOLDERS = frozenset({"schema", "overlays"})
 # What a mistyped path comes to when it is taken for a revision.
 _NO_REVISION = ("knows no revision", "not in a git repository")
@@ -33,11 +35,13 @@ class Snapshot:
         name: as the user wrote it.
         policies: sorted by id.
         texts: policy id → the text of its file.
+        cases: policy id → the text of the cases beside it, where there are any that can be read.
     """
 
     name: str
     policies: tuple[Policy, ...]
     texts: dict[str, str]
+    cases: dict[str, str]
 
 
 def open_snapshots(old: str, new: str, folder: Path) -> tuple[Snapshot, Snapshot]:
@@ -93,26 +97,36 @@ def _from_path(word: str, path: Path) -> Snapshot:
     if path.is_dir():
         files = [f for f in sorted(path.rglob("*.yaml")) if is_policy_path(f.relative_to(path).as_posix())]
     policies = scan_policies(files, frozenset(Status)).policies
-    texts = {}
+    texts, cases = {}, {}
     for policy in policies:
         if policy.at is not None:
             texts[policy.policy] = decode(read(Path(policy.at.file)), policy.at.file)[0] or ""
-    return _checked(Snapshot(word, policies, texts))
+            beside = Path(policy.at.file).with_suffix(_CASES)
+            if beside.is_file():
+                cases[policy.policy] = decode(read(beside), str(beside))[0] or ""
+    return _checked(Snapshot(word, policies, texts, cases))
 
 
 def _from_revision(word: str, revision: str, folder: Path) -> Snapshot:
-    policies, texts = {}, {}
+    policies, texts, cases = {}, {}, {}
+    files = texts_at(revision, folder)
+    if folder.suffix == ".yaml":  # one file: its cases were not below it
+        with suppress(UsageError):  # there were none
+            files |= texts_at(revision, folder.with_suffix(_CASES))
     found: list[Diagnostic] = []
-    for path, text in texts_at(revision, folder).items():
+    for path, text in files.items():
         if is_policy_path(path):
             policy, wrong = parse_policy(text, f"{revision}:{path}")
             found += wrong
             if policy is not None:
                 policies[policy.policy], texts[policy.policy] = policy, text
+                beside = str(PurePosixPath(path).with_suffix(_CASES))
+                if beside in files:
+                    cases[policy.policy] = files[beside]
     errors = list(_errors(found))
     if errors:
         raise wrong_files(errors)
-    return _checked(Snapshot(word, tuple(policies[name] for name in sorted(policies)), texts))
+    return _checked(Snapshot(word, tuple(policies[name] for name in sorted(policies)), texts, cases))
 
 
 def _errors(found: list[Diagnostic]) -> Iterator[Diagnostic]:

@@ -67,7 +67,13 @@ def test_a_refused_bundle_leaves_the_judge_serving_the_last_good_one(guidelines,
     (guidelines / "2.tar").write_bytes(good.replace(b"do: label", b"do: allow", 1))
     run = bundle("install", "2.tar", "--into", "store")
     assert (run.code, run.out) == (2, "")
-    assert run.err == "error: bundle `2.tar` is refused: `policies/demo/sales.yaml` was changed\n"
+    assert run.err == (
+        "error: bundle `2.tar` is refused: `policies/demo/sales.yaml` was changed\n"
+        "  = help: sequence 1 stays in force\n"
+    )
+    assert "sequence 1, " in bundle("show", "store").out
+    assert json.loads(bundle("show", "store", "--json").out) == shown
+    assert "nothing was in force before" in bundle("install", "2.tar", "--into", "other").err
     build(bundle, "unsigned.tar", 3)
     assert "it is not signed" in bundle("install", "unsigned.tar", "--into", "store").err
     assert judged()["policies"] == {"demo/sales": "1.0.0"}
@@ -132,6 +138,7 @@ def test_verify_says_good_or_why_not(guidelines, bundle, monkeypatch):
         (["build", "-o", "x.tar", "-p", "none"], "there is no folder `none`"),
         (["build", "-o", "x.tar", "-p", "empty"], "there is no policy to judge by"),
         (["install", "a.tar", "--into", "sales.yaml"], "`sales.yaml` cannot be written"),
+        (["show", "policies"], "no bundle is in force in `policies`"),
         (["keygen", "k"], "`k.pub` is there already"),
         (["keygen", "none/k"], "`none/k.pub` cannot be written"),
     ],

@@ -109,6 +109,16 @@ def test_revisions_of_git(diff: Callable[..., Run], folder: Path, llm_judge: Cal
     git("commit", "-q", "-a", "-m", "second")
     assert "severity 4 → 5" in llm_judge("policy", "diff", "HEAD~1", "HEAD", "--folder", "pack").out
     assert llm_judge("policy", "diff", "HEAD", "pack").code == 0
+    cases = folder / "pack" / "sales.cases.yaml"
+    cases.write_text(CASES.replace("demo/sales", "pack/sales"))
+    git("add", "pack")
+    git("commit", "-q", "-m", "third")
+    cases.write_text(cases.read_text().replace("Monday", "Tuesday"))
+    for place in ("pack", "pack/sales.yaml"):
+        done = llm_judge("policy", "diff", "HEAD", place)
+        assert done.code == 0
+        said = "cases: 1 changed, 0 added, 0 removed (does not change what is judged)"
+        assert said in " ".join(done.out.split())
 
 
 @pytest.mark.parametrize(

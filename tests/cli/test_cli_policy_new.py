@@ -28,7 +28,15 @@ def test_answers_become_files_that_pass_the_check(folder, llm_judge):
         "next: llm-judge policy check",
     ):
         assert said in run.err
-    assert llm_judge("policy", "check", "house").code == 0
+    assert run.err.count("next: llm-judge policy schema --out house/schema ") == 1
+    done = llm_judge("policy", "check", "house")
+    assert (done.code, done.out.count("warning[P125]")) == (0, 9)
+    assert "status: test" in llm_judge("policy", "test", "house").err
+    assert llm_judge("policy", "schema", "--out", "house/schema").code == 0
+    assert (
+        "policy schema" not in llm_judge("policy", "new", "house", *OPTIONS[2:], "--id", "a/b", "--yes").err
+    )
+    assert llm_judge("policy", "fmt", "-w", "house").code == 0
     assert llm_judge("policy", "fmt", "--check", "house").code == 0
 
 

@@ -111,6 +111,25 @@ def test_cases_alone_are_checked_against_the_policy_beside_them(tmp_path):
     assert [found.code for found in check_paths([cases], UNCALIBRATED).diagnostics] == ["P108"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("status: stable", "status: stabel", ["P003", "P109"]),
+        ("- id: RA1", "- id: [RA1]", ["P005"]),  # a rule without a name: nothing is said of names
+        ("- id: report", "- id: [report]", ["P005"]),
+        ("rules:", "rules: x\nother:", ["P005", "P002"]),
+    ],
+)
+def test_names_in_cases_are_checked_where_those_of_a_broken_policy_can_be_read(tmp_path, old, new, said):
+    assert old in GOOD
+    (tmp_path / "refund.yaml").write_text(GOOD.replace(old, new, 1))
+    cases = "  - {content: a, expect: exempt, rule: RA1, exemption: xx}\n"
+    (tmp_path / "refund.cases.yaml").write_text(f"schema: 1\npolicy: demo/refund\ncases:\n{cases}")
+    found = {found.code for found in check_paths([tmp_path / "refund.yaml"], UNCALIBRATED).diagnostics}
+    assert ("P109" in found) == ("P109" in said)
+    assert said[0] in found
+
+
 def test_nothing_to_check_could_not_run(tmp_path):
     with pytest.raises(UsageError, match="no policy"):
         check_paths([tmp_path], UNCALIBRATED)
