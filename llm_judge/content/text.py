@@ -73,7 +73,8 @@ def from_text(
             f"{shown} is empty" + (": it only {}".format(" and ".join(facts)) if facts else "")
         )
     digest = hashlib.sha256(data if original is None else original).hexdigest()
-    spans = [(0, len(text))] if len(text.strip()) <= MERGED else _merge(_cut(_sentences(text), text), text)
+    short = len(text.strip()) <= MERGED and len(data) <= MAX_SEGMENT
+    spans = [(0, len(text))] if short else _merge(_cut(_sentences(text), text), text)
     segments = tuple(
         Segment(number, SegmentKind.SENTENCE, text[start:end], start, end)
         for number, (start, end) in enumerate((_strip(text, *span) for span in spans), start=1)

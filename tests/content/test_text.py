@@ -81,6 +81,11 @@ def test_two_megabytes_of_anything_are_cut(piece: str) -> None:
     _check_tiling(text, from_text(text).segments)
 
 
+def test_few_characters_of_many_bytes_are_cut_too() -> None:
+    text = "\U00010000" * 120
+    _check_tiling(text, from_text(text).segments)
+
+
 def test_the_digest_is_of_the_utf8_bytes() -> None:
     assert from_text("déjà vu").sha256 == hashlib.sha256("déjà vu".encode()).hexdigest()
     assert from_text("a \ud800 lone surrogate").segments  # JSON can hold one
