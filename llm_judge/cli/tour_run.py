@@ -13,6 +13,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from difflib import unified_diff
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,7 +84,7 @@ def mask(text: str, folder: str = "") -> str:
     """Return what commands printed, in ``folder``, with fixed words for what differs from run to run."""
     lines = (text.replace(folder, "<folder>") if folder else text).split("\n")
     for pattern, word in MASKS:
-        lines = [pattern.sub(lambda found, word=word: _fitted(found, word), line) for line in lines]  # type: ignore[misc]
+        lines = [pattern.sub(partial(_fitted, word=word), line) for line in lines]
     return "\n".join(line.rstrip() for line in lines)
 
 

@@ -24,6 +24,7 @@ from llm_judge.engines.local import LocalEngine
 from llm_judge.engines.open import open_engine
 from llm_judge.engines.protocol import ReadRequest
 from llm_judge.errors import JudgeError, UsageError
+from llm_judge.evals.judging import target_of
 from llm_judge.evals.naive import NaiveJudge
 from llm_judge.judge import Explain, Judge, JudgeSettings
 from llm_judge.policy.load import load_policies
@@ -60,7 +61,7 @@ class Bench:
     @property
     def target(self) -> TargetModel:
         """What the compiler must know of the engine's model."""
-        return TargetModel(self.engine.info.model, self.engine.info.context_tokens, self.engine.count_tokens)
+        return target_of(self.engine)
 
     def judge(self, rules: int, explain: Explain = Explain.NEVER) -> Judge:
         """A judge of that many rules, with the policy prefix already computed."""

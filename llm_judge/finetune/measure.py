@@ -20,12 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from llm_judge.compile import NO, CompiledPolicy, Question, TargetModel, compile_policies
+from llm_judge.compile import NO, CompiledPolicy, Question, compile_policies
 from llm_judge.content.text import from_text
 from llm_judge.content.windows import windows
 from llm_judge.engines.open import open_engine
 from llm_judge.engines.protocol import Engine, Reading, ReadRequest
 from llm_judge.errors import ContentError, JudgeError
+from llm_judge.evals.judging import target_of
 from llm_judge.finetune.rows import LabelledRow, labelled_rows, own_rows
 from llm_judge.finetune.train import auroc
 from llm_judge.policy.load import load_policies
@@ -67,8 +68,7 @@ def main() -> None:
         rows += labelled_rows(options.data, "dev", options.per_cell, seed=3)
         rows = random.Random(4).sample(rows, min(options.rows, len(rows)))
         engine = open_engine(options.engine)
-        target = TargetModel(engine.info.model, engine.info.context_tokens, engine.count_tokens)
-        compiled = compile_policies(policies, target)
+        compiled = compile_policies(policies, target_of(engine))
         answers = list(ask(engine, compiled, rows))
     except JudgeError as error:
         parser.exit(

@@ -10,9 +10,9 @@ pass trains what serving reads. Loss is cross-entropy at the answer over the ful
 makes label mass mean something.
 
 The model always computes with merged weights W = W0 + s·B·A, as it is served, and the chain rule gives the
-gradients of the factors: dA = s·Bᵀ·dW, dB = s·dW·Aᵀ. On a CPU that is 1.5 times as fast as adding the
-low-rank path to every layer. Keys and values of the prefix are computed with the current weights but
-without a gradient, and are reused for a few steps.
+gradients of the factors: dA = s·Bᵀ·dW, dB = s·dW·Aᵀ. On a CPU that was 1.5 times as fast as adding the
+low-rank path to every layer (docs/LOG.md). Keys and values of the prefix are computed with the current
+weights but without a gradient, and are reused for a few steps.
 """
 
 from __future__ import annotations
