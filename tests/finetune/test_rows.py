@@ -89,6 +89,7 @@ def test_what_an_author_did_not_look_at_is_unknown() -> None:
     rows = [row for row in own_rows(policies, "train") if row.about == "safety/hate#HS1"]
     assert {row.areas["safety/hate"] for row in rows} == {True, False}
     assert all(not row.areas["regulated/fraud"] for row in rows)
+    assert all("safety/violent_extremism" not in row.areas for row in rows)  # a neighbour: may overlap
     everyday = [
         row for row in own_rows(policies, "train") if row.about is None and not any(row.areas.values())
     ]
