@@ -71,6 +71,10 @@ class LocalEngine:
             import torch
 
             torch.set_num_threads(threads)
+        # Logits near 20 lie 0.125 apart in bfloat16: too coarse for a probability near a threshold.
+        head = self.model.lm_head
+        self._head = head.weight.float()  # [vocabulary, width]
+        self._head_bias = None if head.bias is None else head.bias.float()
         self._info = EngineInfo(
             engine="local",
             model=name or model_dir.name,
@@ -166,7 +170,7 @@ class LocalEngine:
 
     def close(self) -> None:
         """Free the model; the engine cannot be used afterwards."""
-        self.model = None
+        self.model = self._head = self._head_bias = None
         self._generator = None
         self._prefixes.clear()
 
@@ -234,7 +238,8 @@ class LocalEngine:
         readings = []
         for start in range(0, len(asked), _HEAD_ROWS):
             with torch.inference_mode():
-                logits = self.model.lm_head(hidden[start : start + _HEAD_ROWS]).float()
+                rows = hidden[start : start + _HEAD_ROWS].float()
+                logits = torch.nn.functional.linear(rows, self._head, self._head_bias)
                 total = torch.logsumexp(logits, -1)
             for row, question in enumerate(asked[start : start + _HEAD_ROWS]):
                 found = (logits[row, self._label_ids(question)] - total[row]).tolist()

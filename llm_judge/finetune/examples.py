@@ -13,7 +13,7 @@ import argparse
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +30,12 @@ from llm_judge.compile import (
     TargetModel,
     compile_policies,
 )
-from llm_judge.content.content import Content, Modality, Segment, SegmentKind
+from llm_judge.content.content import Content
 from llm_judge.content.text import from_text
 from llm_judge.content.windows import windows
 from llm_judge.engines.tokens import ChatFrame, packaged_tokens
 from llm_judge.errors import ContentEmpty, ContentTooLarge, JudgeError
+from llm_judge.finetune.framings import framed, wordless
 from llm_judge.finetune.rows import LabelledRow, labelled_rows, own_rows
 from llm_judge.policy.load import load_policies
 from llm_judge.policy.model import Policy
@@ -45,9 +46,10 @@ KINDS = ("area", "rule", "exemption", "explanation")
 DEALS = 6  # times all areas are dealt into prefixes of their own
 AREAS_OF_A_VARIANT = 6
 SHIPPED_SHARE = 0.03  # rows asked behind all the shipped guidelines; the others see random sets of areas
-OTHER_AREAS = 2  # areas that do not apply, asked of one content at most
+OTHER_AREAS = 4  # areas that do not apply, asked of one content at most
 OTHER_RULES_SHARE = 0.15  # how often a rule of an area that does not apply is asked
 WINDOW_TOKENS = 72
+WORDLESS_SHARE = 0.1  # of our own harmless rows: a picture that says nothing breaks no rule we can see
 EXPLAINED_SHARE = 0.08
 RATIONALE_CHARACTERS = 150
 
@@ -166,7 +168,7 @@ class ExampleBuilder:
         return pack
 
     def _content(self, row: LabelledRow, harmless: Sequence[LabelledRow]) -> tuple[Content, list[int]]:
-        """Frame a row as text, picture text or speech, sometimes among harmless lines.
+        """Frame a row as text or as another medium, sometimes among harmless lines.
 
         Returns the content and the ids of the segments that hold the row itself.
         """
@@ -179,18 +181,9 @@ class ExampleBuilder:
         start = sum(len(line) + 1 for line in before)
         content = windows(from_text(text), WINDOW_TOKENS, lambda s: self._tokens.count(s.text) + 4)[0]
         cited = [s.id for s in content.segments if s.start < start + len(row.text) and s.end > start]  # type: ignore[operator]
-        return self._reframed(content), cited or [content.segments[0].id]
-
-    def _reframed(self, content: Content) -> Content:
-        chance = self._draw.random()
-        if chance > 0.3:
-            return content
-        picture = chance < 0.15
-        kind = SegmentKind.OCR if picture else SegmentKind.TRANSCRIPT
-        modality = self._draw.choice([Modality.IMAGE if picture else Modality.AUDIO, Modality.VIDEO])
-        facts = (f"nudity score 0.{self._draw.randint(0, 9):02d} (0 none, 1 explicit)",) if picture else ()
-        segments = tuple(Segment(s.id, kind, s.text) for s in content.segments)
-        return replace(content, modality=modality, segments=segments, facts=facts)
+        if row.source == "own" and not any(row.areas.values()) and self._draw.random() < WORDLESS_SHARE:
+            return wordless(content, self._draw), [1]
+        return framed(content, cited or [content.segments[0].id], self._draw)
 
     def _questions(self, compiled: CompiledPolicy, row: LabelledRow) -> list[tuple[Question, str]]:
         known = [area for area in compiled.areas if area.policy.policy in row.areas]

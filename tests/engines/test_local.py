@@ -222,6 +222,16 @@ def test_packaged_model_in_bfloat16_is_close(packaged_float32):
 
 
 @pytest.mark.model
+def test_bfloat16_does_not_round_the_answers():
+    from llm_judge.engines.open import open_engine
+
+    readings = open_engine("local:base").read([request(6, 4)])[0]
+    # Logits between 4 and 32 would be multiples of 1/32, 1/16 or 1/8.
+    steps = [32 * (reading.logprobs["yes"] - reading.logprobs["no"]) for reading in readings]
+    assert max(abs(step - round(step)) for step in steps) > 0.05
+
+
+@pytest.mark.model
 def test_packaged_labels_are_single_tokens_and_its_info_names_the_gguf(packaged_float32):
     asked = (Question("rule:x#1", "Well?", ("yes", "no", "except")),)
     reading = packaged_float32.read([dataclasses.replace(request(), questions=asked)])[0][0]
