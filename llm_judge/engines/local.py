@@ -73,8 +73,8 @@ class LocalEngine:
             torch.set_num_threads(threads)
         # Logits near 20 lie 0.125 apart in bfloat16: too coarse for a probability near a threshold.
         head = self.model.lm_head
-        self._head = head.weight.float()  # [vocabulary, width]
-        self._head_bias = None if head.bias is None else head.bias.float()
+        self._head: Any = head.weight.float()  # [vocabulary, width]
+        self._head_bias: Any = None if head.bias is None else head.bias.float()
         self._info = EngineInfo(
             engine="local",
             model=name or model_dir.name,
