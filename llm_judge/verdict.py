@@ -48,9 +48,9 @@ class Thresholds:
     """
 
     fires_at: float = 0.7
-    clear_below: float = 0.2
+    clear_below: float = 0.15
     min_label_mass: float = 0.5
-    area_gate: float = 0.2
+    area_gate: float = 0.15
 
 
 @dataclass(frozen=True, slots=True)

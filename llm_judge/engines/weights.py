@@ -67,7 +67,37 @@ def load_model(folder: Path, adapter: Path | None, dtype: str) -> Any:
         raise EngineUnavailable(f"`{folder}` cannot be loaded: {_first_line(error)}") from error
     if adapter:
         model = _merge(model, adapter).to(getattr(torch, dtype))
+    if dtype == "bfloat16":
+        _keep_residual_in_float32(model)
     return model.eval().requires_grad_(False)
+
+
+def _keep_residual_in_float32(model: Any) -> None:
+    """Add what each layer finds in float32, and multiply in bfloat16 as before.
+
+    Sums over tens of layers are where bfloat16 loses most: rounding after each makes an answer depend on
+    how the batch was laid out. Costs no measurable time. Models with other names for these parts are left
+    as they are.
+    """
+    import torch
+
+    body = getattr(model, "model", None)
+    parts = ("embed_tokens", "layers", "rotary_emb", "norm")
+    if not all(hasattr(body, part) for part in parts):
+        return
+
+    def lower(_module: Any, _inputs: Any, output: Any) -> Any:
+        return output.to(torch.bfloat16)
+
+    body.embed_tokens.register_forward_hook(lambda _module, _inputs, output: output.float())
+    body.rotary_emb.register_forward_hook(
+        lambda _m, _i, output: tuple(part.to(torch.bfloat16) for part in output)
+    )
+    for layer in body.layers:
+        layer.input_layernorm.register_forward_hook(lower)
+        layer.post_attention_layernorm.register_forward_hook(lower)
+    # The last norm gives float32, which reads use; whoever calls the head itself gets what it can take.
+    model.lm_head.register_forward_pre_hook(lambda _module, inputs: (inputs[0].to(torch.bfloat16),))
 
 
 def _merge(model: Any, adapter: Path) -> Any:
