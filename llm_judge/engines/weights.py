@@ -81,7 +81,7 @@ def _keep_residual_in_float32(model: Any) -> None:
     """
     import torch
 
-    body = getattr(model, "model", None)
+    body: Any = getattr(model, "model", None)
     parts = ("embed_tokens", "layers", "rotary_emb", "norm")
     if not all(hasattr(body, part) for part in parts):
         return
