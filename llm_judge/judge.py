@@ -30,12 +30,14 @@ from llm_judge.policy.model import Action, OnError
 from llm_judge.prompt import Prompt, build_prompt, segment_line
 from llm_judge.record import DecisionRecord, RunIdentity, error_json, item_json, now
 from llm_judge.verdict import (
+    AreaAnswer,
     Outcome,
     Thresholds,
     Verdict,
     verdict_from_reading,
     verdict_not_asked,
     with_explanation,
+    worst_area,
     worst_verdict,
     yes_probability,
 )
@@ -89,6 +91,7 @@ class _Window:
     prompt: Prompt
     areas: tuple[CompiledArea, ...] = ()
     open_rules: tuple[CompiledRule, ...] = ()
+    answers: dict[str, AreaAnswer] = field(default_factory=dict)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
 
 
@@ -153,7 +156,12 @@ class Judge:
         return [
             self.error_record(content.id, failed[i], content.source)
             if i in failed
-            else self._record(content, [verdict for verdict, _ in chosen[i].values()], timings)
+            else self._record(
+                content,
+                [verdict for verdict, _ in chosen[i].values()],
+                self._worst_areas([w for w in opened if w.item == i]),
+                timings,
+            )
             for i, content in enumerate(contents)
         ]
 
@@ -198,7 +206,11 @@ class Judge:
         for window, readings in zip(asked, self.engine.read(requests), strict=True):
             for area, reading in zip(window.areas, readings, strict=True):
                 rules = [r for r in area.rules if r.applies_to(window.content.modality)]
-                if self._clearly_clear(reading):
+                closed = self._clearly_clear(reading)
+                name = area.policy.policy
+                probability = yes_probability(reading)
+                window.answers[name] = AreaAnswer(name, probability, reading.label_mass, not closed)
+                if closed:
                     window.verdicts.update({r.key: verdict_not_asked(r, reading) for r in rules})
                 else:
                     window.open_rules += tuple(rules)
@@ -223,6 +235,11 @@ class Judge:
             if found:
                 chosen[key] = found[worst_verdict([verdict for verdict, _ in found])]
         return chosen
+
+    def _worst_areas(self, parts: Sequence[_Window]) -> tuple[AreaAnswer, ...]:
+        names = [area.policy.policy for area in self.compiled.areas]
+        found = [[w.answers[name] for w in parts if name in w.answers] for name in names]
+        return tuple(worst_area(answers) for answers in found if answers)
 
     def _read_exemptions(self, chosen: Sequence[dict[str, tuple[Verdict, _Window]]]) -> None:
         unknown = [
@@ -271,7 +288,11 @@ class Judge:
         return verdict.asked and followed and verdict.outcome is not Outcome.CLEAR
 
     def _record(
-        self, content: Content, verdicts: Sequence[Verdict], timings: Mapping[str, float]
+        self,
+        content: Content,
+        verdicts: Sequence[Verdict],
+        areas: tuple[AreaAnswer, ...],
+        timings: Mapping[str, float],
     ) -> DecisionRecord:
         decision = decide(verdicts, self.policies, self.settings.calibration)
         return DecisionRecord(
@@ -284,6 +305,7 @@ class Judge:
             policies=self._versions(),
             run=self.run,
             timings_ms=timings,
+            areas=areas,
         )
 
     def _versions(self) -> dict[str, str]:

@@ -22,7 +22,7 @@ from llm_judge.decision import Decision
 from llm_judge.engines.protocol import EngineInfo
 from llm_judge.errors import JudgeError, OutputError, UsageError
 from llm_judge.policy.model import Action
-from llm_judge.verdict import Verdict
+from llm_judge.verdict import AreaAnswer, Verdict
 
 RECORD_SCHEMA = 1
 
@@ -58,6 +58,7 @@ class DecisionRecord:
         verdicts: one per rule that applies to this kind of content.
         policies: ids and versions, for people; the digest in ``run`` is what counts.
         timings_ms: milliseconds by stage, this item's share of its batch.
+        areas: what was answered about each area, in policy order; what decided which rules were asked.
         error: type, message and hint of what went wrong, None for a decision.
     """
 
@@ -71,6 +72,7 @@ class DecisionRecord:
     run: RunIdentity
     timings_ms: Mapping[str, float]
     error: Mapping[str, str | None] | None = None
+    areas: tuple[AreaAnswer, ...] = ()
 
     def as_json(self, *, keep_quotes: bool = True) -> dict[str, Any]:
         """Plain data. Without ``keep_quotes`` evidence keeps its place but not the words."""
@@ -83,6 +85,7 @@ class DecisionRecord:
             "item": dict(self.item),
             "action": self.action.value,
             "decision": decision,
+            "areas": [_rounded(asdict(area)) for area in self.areas],
             "verdicts": verdicts,
             "policies": dict(self.policies),
             "run": self.run.as_json(),
@@ -116,14 +119,17 @@ def error_json(error: JudgeError) -> dict[str, str | None]:
 
 
 def _verdict_json(verdict: Verdict, keep_quotes: bool) -> dict[str, Any]:
-    data = asdict(verdict)
-    for name in ("probability", "exempt_probability", "label_mass"):
-        data[name] = None if data[name] is None else round(data[name], 6)
+    data = _rounded(asdict(verdict))
     if not keep_quotes:
         data["rationale"] = None
         for piece in data["evidence"]:
             piece["quote"] = None
     return data
+
+
+def _rounded(data: dict[str, Any]) -> dict[str, Any]:
+    """Probabilities to six decimals."""
+    return {key: round(value, 6) if isinstance(value, float) else value for key, value in data.items()}
 
 
 class RecordFile:

@@ -103,6 +103,28 @@ class Verdict:
     assessed_severity: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AreaAnswer:
+    """Whether anything of one area may apply: what decided that its rules were asked or not.
+
+    Attributes:
+        area: policy id.
+        probability: P(yes) among the labels, 0..1; None when unreadable.
+        label_mass: probability of all labels over the full vocabulary.
+        opened: whether the rules of the area were asked.
+    """
+
+    area: str
+    probability: float | None
+    label_mass: float
+    opened: bool
+
+
+def worst_area(answers: Sequence[AreaAnswer]) -> AreaAnswer:
+    """Return the worst answer about one area over the windows of one content."""
+    return max(answers, key=lambda answer: (answer.opened, answer.probability or 0.0))
+
+
 def yes_probability(reading: Reading) -> float | None:
     """P(yes) among the labels, or None when the reading holds no usable number."""
     return _share(reading, YES)

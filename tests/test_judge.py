@@ -64,6 +64,19 @@ def test_the_gate_opens_unless_the_area_is_clearly_clear(area: dict[str, float],
     assert {v.asked for v in judge(engine).judge(make_content("Hm.")).verdicts} == {asked}
 
 
+def test_the_record_says_what_opened_an_area() -> None:
+    engine = ScriptedEngine(
+        reads=[ScriptedRead("area:market/sales", "drowning", OPEN), ScriptedRead("area:*", "", CLEAR)]
+    )
+    record = judge(engine, PLANTS, SALES, window_tokens=160).judge(long_content(31))
+    assert [(area.area, area.opened) for area in record.areas] == [
+        ("garden/plants", False),
+        ("market/sales", True),  # in one window of several, which speaks for all
+    ]
+    written = record.as_json()["areas"]
+    assert [area["probability"] for area in written] == pytest.approx([0.0101, OPEN["yes"]], abs=0.01)
+
+
 def test_all_contents_share_two_reads() -> None:
     engine = opened()
     judge(engine, PLANTS, SALES, explain=Explain.NEVER).judge_batch([make_content(t) for t in "abcd"])
