@@ -24,6 +24,7 @@ FLOW = """
     compile prompt engines verdict decision record judge report batch evals finetune cli __main__
 """.split()  # noqa: SIM905  # a list of twenty quoted words reads worse
 HEAVY = {"torch", "transformers", "vllm", "numpy", "av", "PIL", "onnxruntime", "faster_whisper", "rapidocr"}
+HEAVY |= {"scipy", "sklearn", "krippendorff", "matplotlib", "pyarrow"}
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 
 
