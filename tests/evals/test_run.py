@@ -1,0 +1,112 @@
+"""Items through a judge: what is true beside what was answered, and the same after a kill."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from samples import OPEN, compiled, make_policy, make_rule
+
+from llm_judge.engines.scripted import ScriptedEngine, ScriptedRead
+from llm_judge.errors import EngineError
+from llm_judge.evals.outcomes import Answer, EvalItem, ItemOutcome, Kind
+from llm_judge.evals.run import items_digest, run_identity, run_items
+from llm_judge.evals.run_folder import RunFolder, read_outcomes
+from llm_judge.judge import Judge
+
+pytest.importorskip("pyarrow")
+POLICY = make_policy("garden/plants", (make_rule("R1"), make_rule("R2", ("satire",))))
+FIRES = {"yes": 0.95, "no": 0.05}
+CLEAR = {"yes": 0.01, "no": 0.98}
+
+
+def made(number: int, text: str, applies: bool | None) -> EvalItem:
+    areas = {} if applies is None else {"garden/plants": applies}
+    rules = {} if applies is None else {"garden/plants#R1": "yes" if applies else "no"}
+    return EvalItem(
+        f"set:{number}", "made", "set", text, None, "text", "en", (), f"g{number}", areas, rules, applies
+    )
+
+
+ITEMS = [
+    made(n, f"Drowning plant {n}." if n % 3 == 0 else f"Watering plant {n}.", n % 3 == 0) for n in range(80)
+]
+
+
+def judge() -> Judge:
+    reads = [
+        ScriptedRead("area:garden/plants", "Drowning", OPEN),
+        ScriptedRead("area:*", "", CLEAR),
+        ScriptedRead("rule:garden/plants#R1", "Drowning", FIRES),
+        ScriptedRead("rule:*", "", CLEAR),
+    ]
+    return Judge(compiled(POLICY), ScriptedEngine(reads=reads))
+
+
+def outcomes(folder: Path, items: list[EvalItem] = ITEMS) -> list[ItemOutcome]:
+    with RunFolder(folder, run_identity(judge(), items, {})) as run:
+        run_items(judge(), items, run)
+    return read_outcomes(folder)
+
+
+def answer(outcome: ItemOutcome, kind: Kind, key: str) -> Answer:
+    (found,) = [a for a in outcome.answers if (a.kind, a.key) == (kind, key)]
+    return found
+
+
+def test_truth_and_answer_stand_side_by_side(tmp_path: Path) -> None:
+    items = [*ITEMS[:2], replace(ITEMS[3], id="set:x", areas={}, rules={}, harmful=None)]
+    bad, fine, unknown = outcomes(tmp_path / "run", items)
+    area = answer(bad, Kind.AREA, "garden/plants")
+    assert (area.truth, area.outcome, area.probability) == (True, "violates", pytest.approx(0.9))
+    assert answer(bad, Kind.ITEM, "any").outcome == "violates"
+    assert answer(bad, Kind.RULE, "garden/plants#R2").truth is None
+    closed = answer(fine, Kind.RULE, "garden/plants#R1")
+    assert (closed.truth, closed.outcome, closed.asked) == (False, "clear", False)
+    assert {a.truth for a in unknown.answers} == {None}
+    assert "Drowning" not in (tmp_path / "run" / "outcomes.parquet").read_bytes().decode("latin-1")
+
+
+def test_an_item_that_cannot_be_opened_is_its_own_error(tmp_path: Path) -> None:
+    items = [replace(ITEMS[0], id="set:empty", text=" "), ITEMS[1]]
+    broken, fine = outcomes(tmp_path / "run", items)
+    assert (broken.error or "").startswith("ContentEmpty")
+    assert (broken.answers, fine.error) == ((), None)
+
+
+class Dies(ScriptedEngine):
+    """Answers a few calls, then fails as a dead engine does."""
+
+    def __init__(self, calls: int, engine: ScriptedEngine) -> None:
+        super().__init__(reads=engine.reads)
+        self._left = calls
+
+    def read(self, requests):  # type: ignore[no-untyped-def]
+        self._left -= 1
+        if self._left < 0:
+            raise EngineError("gone")
+        return super().read(requests)
+
+
+def test_a_run_that_died_twice_ends_as_an_unbroken_one(tmp_path: Path) -> None:
+    whole = outcomes(tmp_path / "whole")
+    held = []
+    for calls in (4, 4, 99):
+        one = judge()
+        one.engine = Dies(calls, one.engine)  # type: ignore[arg-type]
+        with RunFolder(tmp_path / "broken", run_identity(judge(), ITEMS, {}), resume=True) as run:
+            held.append(len(run.outcomes))
+            with contextlib.suppress(EngineError):
+                run_items(one, ITEMS, run)
+    assert held == [0, 32, 64]
+    strip = [replace(one, ms=0.0) for one in read_outcomes(tmp_path / "broken")]
+    assert strip == [replace(one, ms=0.0) for one in whole]
+
+
+@pytest.mark.parametrize(
+    "change", [{"text": "Other."}, {"areas": {"garden/plants": False}}, {"rules": {}}, {"id": "set:z"}]
+)
+def test_other_words_or_labels_are_another_run(change: dict[str, object]) -> None:
+    assert items_digest(ITEMS) != items_digest([replace(ITEMS[0], **change), *ITEMS[1:]])  # type: ignore[arg-type]
