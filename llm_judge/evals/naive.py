@@ -1,4 +1,4 @@
-"""The judge most teams write first, kept honest as a baseline: one free JSON completion per rule.
+"""The judge most teams write first, kept honest as a baseline: one free JSON completion per question.
 
 Content comes before the policy, so nothing can be shared between requests; the answer is free text
 that has to be searched for JSON; what cannot be read is counted, not guessed.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 
-from llm_judge.compile import CompiledPolicy, CompiledRule
+from llm_judge.compile import CompiledPolicy
 from llm_judge.content.content import Content
 from llm_judge.engines.local import LocalEngine
 
@@ -18,7 +18,7 @@ _OBJECT = re.compile(r"\{[^{}]*\}")
 
 
 class NaiveJudge:
-    """Asks the model of a local engine about each rule with a whole prompt of its own.
+    """Asks the model of a local engine about each rule or area with a whole prompt of its own.
 
     Attributes:
         tokens_computed: prompt and answer tokens so far.
@@ -39,15 +39,27 @@ class NaiveJudge:
 
     def judge(self, content: Content) -> dict[str, bool | None]:
         """Return rule key → whether it is broken, None where the answer could not be read."""
-        return {rule.key: self._ask(content, rule) for rule in self._compiled.rules}
+        return {
+            rule.key: self._ask(content, f"Does the content break rule {rule.rule.id}?")
+            for rule in self._compiled.rules
+        }
 
-    def _ask(self, content: Content, rule: CompiledRule) -> bool | None:
+    def judge_areas(self, content: Content) -> dict[str, bool | None]:
+        """Return policy id → whether it is broken, None where the answer could not be read."""
+        return {
+            area.policy.policy: self._ask(
+                content, f"Does the content break the policy `{area.policy.title}`?"
+            )
+            for area in self._compiled.areas
+        }
+
+    def _ask(self, content: Content, question: str) -> bool | None:
         import torch
 
         text = " ".join(segment.text for segment in content.segments)
         message = (
             f"Content:\n{text}\n\nPolicy:\n{self._guidelines}\n\n"
-            f"Does the content break rule {rule.rule.id}? "
+            f"{question} "
             'Reply with a JSON object with the keys "violates" (true or false) and "reason" (one sentence).'
         )
         ids = self._tokenizer.apply_chat_template(
