@@ -58,6 +58,17 @@ EngineSpec = Annotated[
     ),
 ]
 
+DataFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="FOLDER",
+        envvar="LLM_JUDGE_DATA",
+        help="Folder of the labelled sets (train.parquet, dev.parquet, …); they are not part of the project.",
+    ),
+]
+Seed = Annotated[int, typer.Option(metavar="N", help="Which items a sample draws.")]
+
 
 def read_policies(
     paths: Sequence[Path] | None, only: Sequence[str] | None, overlays: Sequence[str] | None = None

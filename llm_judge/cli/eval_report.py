@@ -1,0 +1,111 @@
+"""`llm-judge eval report`: a finished run and its baselines → one page of metrics."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from llm_judge.cli.options import DataFolder
+from llm_judge.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llm_judge.evals.run_data import RunData
+
+RunArgument = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="A folder that `llm-judge eval run` made, such as runs/core-text."),
+]
+
+
+def report(
+    run: RunArgument,
+    baselines: Annotated[
+        Path | None,
+        typer.Option(
+            "--baselines",
+            metavar="FOLDER",
+            help="Where `llm-judge eval baselines` wrote; `baselines` beside the run if left out.",
+        ),
+    ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option("--against", metavar="RUN", help="Another run over the same items; may be given often."),
+    ] = None,
+    data: DataFolder = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Write the report here: .html, .md or .json."),
+    ] = None,
+    draws: Annotated[int, typer.Option(min=0, metavar="N", help="Resamples behind each interval.")] = 1000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every number as one JSON object.")] = False,
+) -> None:
+    """Score a run: a table on the terminal, and a page with plots and the worst errors with --out.
+
+    Every number has its count and a 95 % interval; where there is too little, it says n/a and why. The
+    baselines always have their rows, run or not. With --data the page also holds the words of the
+    listed items, masked until they are clicked.
+
+      llm-judge eval report runs/core-text --data DATA_FOLDER --out report.html
+    """
+    from llm_judge.cli.report_file import check_writable, print_blocks, write_text
+    from llm_judge.evals.eval_report import report_data, to_html, to_markdown
+    from llm_judge.evals.report_blocks import as_blocks
+    from llm_judge.evals.report_sections import sections, title
+    from llm_judge.evals.run_data import read_run
+
+    if out is not None:
+        if out.suffix.lower() not in (".html", ".md", ".json"):
+            raise UsageError(f"`{out}` has no known ending", "end it with .html, .md or .json")
+        check_writable(out)
+    main = read_run(run)
+    others = _baselines(main, baselines or run.parent / "baselines")
+    others += [read_run(folder, f"{folder.parent.name}/{folder.name}") for folder in against or ()]
+    found = report_data(main, others, _words(main, data), draws=draws)
+    if as_json:
+        typer.echo(json.dumps({**found, "texts": {}}, ensure_ascii=False))
+    elif out is None:
+        print_blocks(as_blocks(title(found), sections(found)))
+    if out is not None:
+        texts = {".md": to_markdown, ".html": to_html, ".json": _as_text}
+        write_text(out, texts[out.suffix.lower()](found))
+        typer.echo(f"wrote {out}", err=True)
+
+
+def _as_text(found: Mapping[str, Any]) -> str:
+    return json.dumps({**found, "texts": {}}, ensure_ascii=False) + "\n"
+
+
+def _baselines(main: RunData, folder: Path) -> list[RunData]:
+    """The baselines that were run over the suite of this run, and are finished."""
+    from llm_judge.evals.run_data import BASELINES, read_run
+    from llm_judge.evals.run_folder import OUTCOMES
+
+    return [
+        read_run(folder / name / suite, name)
+        for name in BASELINES
+        for suite in main.suites[:1]
+        if (folder / name / suite / OUTCOMES).is_file()
+    ]
+
+
+def _words(main: RunData, data: Path | None) -> dict[str, str]:
+    """Item id → text, where the data are at hand; the run itself keeps no words."""
+    from llm_judge.evals.suite import load_suites
+    from llm_judge.evals.suite_rows import data_folder, read_items
+    from llm_judge.policy.load import load_policies
+    from llm_judge.resources import content_folder
+
+    folder = data_folder(data)
+    policies = load_policies([content_folder("policies")])
+    known = load_suites()
+    words: dict[str, str] = {}
+    for name in main.suites:
+        suite = known.get(name)
+        if suite is not None and (folder is not None or not suite.needs_data):
+            words |= {item.id: item.text for item in read_items(suite, folder, policies) if item.text}
+    return words

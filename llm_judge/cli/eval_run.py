@@ -1,0 +1,138 @@
+"""`llm-judge eval run`: labelled items through the judge, into a run folder that metrics are made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llm_judge.cli.options import DataFolder, EngineSpec, Policies, Seed
+from llm_judge.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from llm_judge.engines.protocol import Engine
+    from llm_judge.evals.outcomes import EvalItem
+    from llm_judge.evals.suite import Suite
+    from llm_judge.judge import Judge
+    from llm_judge.policy.model import Policy
+
+Suites = Annotated[
+    list[str],
+    typer.Argument(metavar="SUITE…", help="Names of suites (see `llm-judge eval suites`) or suite files."),
+]
+Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="At most this many items of each suite.")]
+SampleBy = Annotated[
+    str | None,
+    typer.Option(
+        "--sample",
+        metavar="BY",
+        help="What a limited sample has equally much of: `answers`, `languages`, `areas`, or `prevalence` "
+        "to leave the answers as frequent as they are. As the suite says if left out.",
+    ),
+]
+
+
+def run(
+    suites: Suites,
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="FOLDER", help="Run folders are made in here, one a suite."),
+    ] = Path("runs"),
+    data: DataFolder = None,
+    engine: EngineSpec = "local",
+    policies: Policies = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also explain, so that evidence can be scored; much slower.")
+    ] = False,
+    limit: Limit = None,
+    sample: SampleBy = None,
+    seed: Seed = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with runs that were stopped; finished ones stay.")
+    ] = False,
+) -> None:
+    """Judge the items of suites and keep what was answered beside what is true.
+
+    A run can be stopped or killed at any time and goes on with --resume. It holds no words of the
+    items. `llm-judge eval report` makes metrics and a page from it.
+
+      llm-judge eval run guideline-cases
+
+      llm-judge eval run core-text --data DATA_FOLDER --limit 2000 --out runs/tuned
+
+      llm-judge eval run core-text --data DATA_FOLDER --limit 2000 --engine local:base --out runs/untuned
+    """
+    from llm_judge.engines.open import open_engine
+
+    plans = [read_suite(name, data, policies, limit=limit, sample=sample, seed=seed) for name in suites]
+    opened = open_engine(engine)
+    options = {"limit": limit, "sample": sample, "seed": seed, "explain": explain}
+    for suite, chosen, items in plans:
+        run_one(
+            suite,
+            build_judge(chosen, opened, explain=explain),
+            items,
+            out / suite.suite,
+            options,
+            data,
+            resume,
+        )
+
+
+def read_suite(
+    name: str,
+    data: Path | None,
+    policies: Sequence[Path] | None,
+    *,
+    limit: int | None,
+    sample: str | None,
+    seed: int,
+) -> tuple[Suite, tuple[Policy, ...], list[EvalItem]]:
+    """Load a suite, the policies it is about and its items; raises what each of them raises."""
+    from llm_judge.cli.options import read_policies
+    from llm_judge.evals.suite import load_suite
+    from llm_judge.evals.suite_rows import asked_policies, data_folder, read_items
+
+    suite = load_suite(name)
+    chosen = asked_policies(suite, read_policies(policies, None))
+    items = read_items(suite, data_folder(data), chosen, limit=limit, sample=sample, seed=seed)
+    return suite, chosen, items
+
+
+def build_judge(policies: Sequence[Policy], engine: Engine, *, explain: bool) -> Judge:
+    """Return one judge over the policies of a suite; raises ``UsageError`` where they do not fit."""
+    from llm_judge.evals.judging import build_judges
+
+    judges = build_judges(policies, engine, explain=explain)
+    if len(judges) > 1:
+        raise UsageError(
+            "the policies of this suite do not fit the model together", "choose fewer with --policies"
+        )
+    return judges[0]
+
+
+def run_one(
+    suite: Suite,
+    judge: Judge,
+    items: Sequence[EvalItem],
+    folder: Path,
+    options: Mapping[str, object],
+    data: Path | None,
+    resume: bool,
+) -> None:
+    """Run the items of one suite into its folder; raises what ``run_items`` raises."""
+    from llm_judge.cli.progress import item_progress
+    from llm_judge.evals.run import run_identity, run_items
+    from llm_judge.evals.run_folder import RunFolder
+    from llm_judge.evals.suite_files import media_tar
+    from llm_judge.evals.suite_rows import data_folder
+
+    source = data_folder(data)
+    media = None if source is None else media_tar(source, suite)
+    identity = run_identity(judge, items, options)
+    with RunFolder(folder, identity, resume=resume) as kept, item_progress(len(items)) as advance:
+        run_items(judge, items, kept, media=media, advance=advance)
+    typer.echo(f"{suite.suite}: {len(items)} items in {folder}")

@@ -1,0 +1,214 @@
+"""`llm-judge eval`: from labelled rows to a page, as an engineer runs it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_runs import Run
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+# Thirty texts that pay first, thirty that do not; the script of `folder` fires on "fee".
+CASES = "schema: 1\npolicy: demo/sales\ncases:\n" + "".join(
+    f'  - {{id: bad{n}, content: "Pay a small fee of {n} to claim it.", expect: violates, rule: MS1}}\n'
+    f'  - {{id: fine{n}, content: "Meet us at stall {n} on Monday.", expect: clear}}\n'
+    for n in range(30)
+)
+ENGINE = ("-p", "sales.yaml", "-e", "scripted:script.json")
+
+
+@pytest.fixture
+def cases(folder: Path) -> Path:
+    (folder / "sales.cases.yaml").write_text(CASES)
+    return folder
+
+
+@pytest.fixture
+def run(cases: Path, llm_judge: Callable[..., Run]) -> Path:
+    done = llm_judge("eval", "run", "guideline-cases", *ENGINE)
+    assert (done.code, done.err) == (0, "")
+    assert "60 items in runs/guideline-cases" in done.out
+    return cases / "runs" / "guideline-cases"
+
+
+def area(report: dict[str, Any], metric: str) -> dict[str, Any]:
+    (cell,) = [c for c in report["systems"][0]["cells"] if (c["kind"], c["key"]) == ("area", "demo/sales")]
+    return dict(cell["metrics"][metric])
+
+
+def test_a_run_is_scored_and_shown(run: Path, llm_judge: Callable[..., Run]) -> None:
+    report = json.loads(llm_judge("eval", "report", run, "--json", "--draws", "50").out)
+    assert report["items"] == 60
+    assert area(report, "auroc")["value"] == 1.0
+    assert area(report, "recall")["value"] == 1.0
+    shown = llm_judge("eval", "report", run, "--draws", "20")
+    assert shown.code == 0
+    assert "not run" in shown.out  # the baselines have their rows all the same
+    for name in ("page.html", "page.md", "page.json"):
+        assert llm_judge("eval", "report", run, "--draws", "0", "--out", name).code == 0
+        assert Path(name).stat().st_size > 1000
+    assert "small fee" not in Path("page.md").read_text()
+
+
+def test_a_run_goes_on_only_when_asked(run: Path, llm_judge: Callable[..., Run]) -> None:
+    again = llm_judge("eval", "run", "guideline-cases", *ENGINE)
+    assert again.code == 2
+    assert "add --resume" in again.err
+    assert llm_judge("eval", "run", "guideline-cases", *ENGINE, "--resume").code == 0
+    other = llm_judge("eval", "run", "guideline-cases", *ENGINE, "--resume", "--limit", "6")
+    assert other.code == 2
+    assert "is a run with another" in other.err
+
+
+def test_compare_and_its_gate(run: Path, llm_judge: Callable[..., Run]) -> None:
+    same = llm_judge("eval", "compare", run, run, "--draws", "50")
+    assert same.code == 0
+    assert "0/60 0 %" in same.out
+    Path("gate.yaml").write_text(
+        "floors:\n  - {kind: area, key: demo/sales, metric: recall, at_least: 0.9}\n"
+    )
+    assert "the gate is met" in llm_judge("eval", "compare", run, run, "--gate", "gate.yaml").out
+    Path("gate.yaml").write_text(
+        "ceilings:\n  - {kind: area, key: demo/sales, metric: recall, at_most: 0.5}\n"
+    )
+    missed = llm_judge("eval", "compare", run, run, "--gate", "gate.yaml", "--json")
+    assert missed.code in (1, 2)
+
+
+def test_calibrate_writes_what_was_fitted(cases: Path, llm_judge: Callable[..., Run]) -> None:
+    script = json.loads((cases / "script.json").read_text())
+    opens = {"question": "area:*", "contains": "Monday", "probabilities": {"yes": 0.6, "no": 0.4}}
+    (cases / "script.json").write_text(json.dumps(script | {"reads": [opens, *script["reads"]]}))
+    llm_judge("eval", "run", "guideline-cases", *ENGINE)
+    done = llm_judge("eval", "calibrate", "runs/guideline-cases")
+    assert (done.code, done.err) == (0, "wrote calibration.json\n")
+    written = json.loads(Path("calibration.json").read_text())
+    assert written["identity"]["data"]
+    (entry,) = [entry for entry in written["entries"] if entry["kind"] == "area"]
+    assert (entry["key"], entry["n"], entry["positives"]) == ("demo/sales", 60, 30)
+
+
+def test_disguises_and_hidden_orders(cases: Path, llm_judge: Callable[..., Run]) -> None:
+    words = ("--family", "spacing", "--family", "order_no", "--limit", "8", "--json")
+    done = llm_judge("eval", "robustness", "guideline-cases", *ENGINE, *words)
+    rows = {(row["family"], row["kind"]): row for row in json.loads(done.out)}
+    assert rows["inject:order_no", "area"]["recall"]["value"] == 0  # the script reads on
+    assert rows["perturb:spacing", "area"]["recall"]["value"] < 0  # "f e e" is no fee to it
+
+
+def labelled(folder: Path, split: str, texts: list[tuple[str, bool]]) -> None:
+    rows = [
+        {
+            "id": f"{split}:{number}",
+            "source": "sms_spam",
+            "lang": "en",
+            "text": text,
+            "context": "[]",
+            "content_type": "sms",
+            "origin": "human",
+            "target": None,
+            "pair_group": None,
+            "violates": bad,
+            "agreement": None,
+            "labels": ["spam.promo"] if bad else [],
+            "areas_covered": ["fraud_spam"],
+            "slices": ["made"],
+        }
+        for number, (text, bad) in enumerate(texts)
+    ]
+    schema = pa.schema(
+        [
+            *((name, pa.string()) for name in rows[0] if name not in ("violates", "agreement")),
+            ("violates", pa.bool_()),
+            ("agreement", pa.float64()),
+        ]
+    )
+    for name in ("labels", "areas_covered", "slices"):
+        schema = schema.set(schema.get_field_index(name), pa.field(name, pa.list_(pa.string())))
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / f"{split}.parquet")
+
+
+def rows(seed: int) -> list[tuple[str, bool]]:
+    return [
+        (
+            f"Big sale number {n}{seed}, reply now to order" if bad else f"See you at {n}{seed} for tea, mum",
+            bad,
+        )
+        for n in range(15)
+        for bad in (True, False)
+    ]
+
+
+def test_doctor_finds_a_leak_and_a_flipped_label(folder: Path, llm_judge: Callable[..., Run]) -> None:
+    planted = "The harvest market opens on the square at nine, bring your own basket and some change"
+    labelled(folder, "train", [*rows(1), (planted, True)])
+    labelled(folder, "dev", [*rows(2), (planted, False), (planted + "!", True)])
+    done = llm_judge("eval", "doctor", "--data", folder, "--json")
+    found = json.loads(done.out)
+    assert done.code == 1
+    assert any(one["code"].startswith("D2") and "train:30" in one["ids"] for one in found)
+    assert any(one["code"].startswith("D3") and {"dev:30", "dev:31"} <= set(one["ids"]) for one in found)
+    assert "harvest" not in done.out
+
+
+def test_baselines_answer_the_same_items(folder: Path, llm_judge: Callable[..., Run]) -> None:
+    labelled(folder, "train", rows(1))
+    labelled(folder, "dev", rows(2))
+    which = [word for name in ("constant", "keywords", "tfidf") for word in ("--which", name)]
+    done = llm_judge("eval", "baselines", "sms_spam", "--data", folder, *which)
+    assert done.code == 0
+    against = ("--baselines", "runs/baselines", "--draws", "20", "--json")
+    report = json.loads(llm_judge("eval", "report", "runs/baselines/tfidf/sms_spam", *against).out)
+    ran = {system["name"]: system["ran"] for system in report["systems"]}
+    assert (ran["constant"], ran["keywords"], ran["untuned"]) == (True, True, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("run", "core-text"), "give their folder with --data"),
+        (("run", "core-texts"), "did you mean `core-text`?"),
+        (("run", "core-text", "--data", "nowhere"), "not a folder"),
+        (("report", "nowhere"), "no eval run"),
+        (("report", "nowhere", "--out", "page.pdf"), "end it with .html, .md or .json"),
+        (("compare", "nowhere", "nowhere"), "not finished"),
+        (("calibrate", "nowhere", "--method", "magic"), "choose from temperature, isotonic"),
+        (("baselines", "core-text", "--which", "oracle"), "choose from constant"),
+        (("robustness", "guideline-cases", "--family", "spoken"), "there is no family"),
+        (("doctor",), "--data"),
+    ],
+)
+def test_wrong_input_is_one_message(
+    folder: Path,
+    llm_judge: Callable[..., Run],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    message: str,
+) -> None:
+    monkeypatch.delenv("LLM_JUDGE_DATA", raising=False)
+    done = llm_judge("eval", *words)
+    assert done.code == 2
+    assert message in done.err
+    assert done.err.count("error:") == 1
+
+
+def test_suites_say_what_no_data_scores(folder: Path, llm_judge: Callable[..., Run]) -> None:
+    found = json.loads(llm_judge("eval", "suites", "--json").out)
+    assert len([suite for suite in found["suites"] if suite["needs_data"]]) >= 12
+    assert "mature/graphic" in found["areas_without_data"]
+    assert "guideline-cases" in llm_judge("eval", "suites").out
+
+
+def test_a_missing_extra_is_one_message(
+    folder: Path, llm_judge: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llm_judge.cli.eval.find_spec", lambda name: None if name == "sklearn" else name)
+    done = llm_judge("eval", "suites")
+    assert done.code == 2
+    assert "evaluation needs sklearn" in done.err
+    assert "pip install 'llm-judge[eval]'" in done.err
