@@ -172,6 +172,14 @@ def test_a_closed_engine_answers_nothing(fresh):
         engine.read([request()])
 
 
+def test_bfloat16_products_are_added_up_in_float32(fresh):
+    import torch
+
+    model = fresh(dtype="bfloat16").model
+    hidden = model.model(torch.tensor([[5, 6, 7]])).last_hidden_state
+    assert (hidden.dtype, model.lm_head(hidden).dtype) == (torch.float32, torch.bfloat16)
+
+
 def test_unknown_dtype(fresh):
     with pytest.raises(UsageError, match="float64"):
         fresh(dtype="float64")
