@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
     from llm_judge.evals.run_data import RunData
 
+_SHOWN = {
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "auroc": "AUROC",
+    "abstain_rate": "can't tell",
+}
+
 RunArgument = Annotated[
     Path,
     typer.Argument(metavar="RUN", help="A folder that `llm-judge eval run` made, such as runs/core-text."),
@@ -52,10 +60,8 @@ def report(
 
       llm-judge eval report runs/core-text --data DATA_FOLDER --out report.html
     """
-    from llm_judge.cli.report_file import check_writable, print_blocks, write_text
+    from llm_judge.cli.report_file import check_writable, write_text
     from llm_judge.evals.eval_report import report_data, to_html, to_markdown
-    from llm_judge.evals.report_blocks import as_blocks
-    from llm_judge.evals.report_sections import sections, title
     from llm_judge.evals.run_data import read_run
 
     if out is not None:
@@ -69,11 +75,52 @@ def report(
     if as_json:
         typer.echo(json.dumps({**found, "texts": {}}, ensure_ascii=False))
     elif out is None:
-        print_blocks(as_blocks(title(found), sections(found)))
+        _show(found)
     if out is not None:
         texts = {".md": to_markdown, ".html": to_html, ".json": _as_text}
         write_text(out, texts[out.suffix.lower()](found))
         typer.echo(f"wrote {out}", err=True)
+
+
+def _show(found: Mapping[str, Any]) -> None:
+    """The headline of a report, narrow enough for a terminal; the page has the rest."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    (own, *_) = found["systems"]
+    for question in _questions(found):
+        title = " ".join(question)
+        table = Table(
+            title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+        )
+        for label in ("system", "n", "yes", *_SHOWN.values()):
+            table.add_column(label, no_wrap=True)
+        for system in found["systems"]:
+            name = "this run" if system is own else system["name"]
+            for cell in system["cells"]:
+                if (cell["kind"], cell["key"]) == question:
+                    counts = (str(cell["counts"][count]) for count in ("n", "positives"))
+                    table.add_row(name, *counts, *(_number(cell["metrics"][metric]) for metric in _SHOWN))
+        console.print(table)
+    absent = [system["name"] for system in found["systems"] if not system["ran"]]
+    if absent:
+        console.print(f"baselines not run: {', '.join(absent)} (llm-judge eval baselines)")
+    console.print("95 % intervals below each number; plots, slices and worst errors: --out report.html")
+
+
+def _questions(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What this run has labels for, the whole item first."""
+    (own, *_) = found["systems"]
+    return [(cell["kind"], cell["key"]) for cell in own["cells"] if cell["counts"]["n"]]
+
+
+def _number(metric: Mapping[str, Any]) -> str:
+    if metric["value"] is None:
+        return "n/a"
+    ends = "" if metric["low"] is None else f"\n{metric['low']:.2f}–{metric['high']:.2f}"
+    return f"{metric['value']:.2f}{ends}"
 
 
 def _as_text(found: Mapping[str, Any]) -> str:
