@@ -7,10 +7,7 @@ operator keeps them. Knows nothing about how decisions are made.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -19,8 +16,9 @@ from typing import Any
 
 from llm_judge.content.content import Content
 from llm_judge.decision import Decision
+from llm_judge.durable import AppendFile
 from llm_judge.engines.protocol import EngineInfo
-from llm_judge.errors import JudgeError, OutputError, UsageError
+from llm_judge.errors import JudgeError, UsageError
 from llm_judge.policy.model import Action
 from llm_judge.verdict import AreaAnswer, Verdict
 
@@ -150,67 +148,36 @@ class RecordFile:
         self._run = run.as_json()
         self._keep_quotes = keep_quotes
         self._written = 0
+        self._file = AppendFile(path)
         try:
-            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        except OSError as error:
-            raise OutputError(f"cannot write `{path}`: {_reason(error)}", "choose another --out") from error
-        try:
-            # A device such as /dev/stdout cannot be resumed, locked or cut back.
-            self._regular = stat.S_ISREG(os.fstat(self._handle).st_mode)
-            self._lock()
             # Only now: until the file is locked, another process may still be filling it.
-            if self._regular and os.fstat(self._handle).st_size:
+            if self._file.size:
                 if not resume:
                     raise UsageError(
                         f"`{path}` already holds records", "add --resume to go on, or choose another --out"
                     )
                 self._read_back()
         except BaseException:
-            os.close(self._handle)
+            self._file.close()
             raise
 
     def __enter__(self) -> RecordFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._handle)
+        self._file.close()
 
     def append(self, record: DecisionRecord) -> None:
         """Write one record whole, or leave the file as it was and raise ``OutputError``."""
         data = record.as_json(keep_quotes=self._keep_quotes)
         line = (json.dumps(data, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
-        size = os.fstat(self._handle).st_size if self._regular else 0
-        try:
-            done = 0
-            while done < len(line):
-                done += os.write(self._handle, line[done:])
-        except OSError as error:
-            if self._regular:
-                os.ftruncate(self._handle, size)
-            raise OutputError(
-                f"cannot write `{self.path}` after {self._written} new records: {_reason(error)}",
-                "nothing already written is lost; make room and run again with --resume",
-            ) from error
+        self._file.append(line, f"after {self._written} new records")
         self._written += 1
         self.done.add(str(record.item["id"]))
 
     def sync(self) -> None:
         """Ask the disk to keep what was written, so that a power cut loses at most one batch."""
-        if self._regular:
-            try:
-                os.fsync(self._handle)
-            except OSError as error:
-                raise OutputError(f"cannot write `{self.path}`: {_reason(error)}") from error
-
-    def _lock(self) -> None:
-        if not self._regular:
-            return
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise OutputError(
-                f"another process is writing `{self.path}`", "wait for it, or choose another --out"
-            ) from error
+        self._file.sync()
 
     def _read_back(self) -> None:
         """Note what is done, and cut off a last line that a killed process left unfinished."""
@@ -229,7 +196,7 @@ class RecordFile:
             self._check_same_run(data)
             self.done.add(str(data["item"]["id"]))
             good_end = end
-        os.ftruncate(self._handle, good_end)
+        self._file.cut(good_end)
 
     def _check_same_run(self, data: Mapping[str, Any]) -> None:
         for name, value in self._run.items():
@@ -256,7 +223,3 @@ def _parse(line: bytes) -> dict[str, Any] | None:
         return None
     good = isinstance(data, dict) and isinstance(data.get("run"), dict) and isinstance(data.get("item"), dict)
     return data if good and "id" in data["item"] else None
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from llm_judge.errors import OutputError, UsageError
+from llm_judge.durable import replace_file
+from llm_judge.errors import UsageError
 from llm_judge.evals.outcomes import Kind
 from llm_judge.source import quoted
 
@@ -202,13 +203,7 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
         OutputError: it cannot be written.
     """
     text = json.dumps(calibration.model_dump(mode="json", by_alias=True), indent=1, ensure_ascii=False)
-    part = path.with_name(f"{path.name}.part")
-    try:
-        part.write_text(text + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        reason = (error.strerror or "unknown reason").lower()
-        raise OutputError(f"{quoted(str(path))} cannot be written: {reason}") from None
+    replace_file(path, text + "\n")
 
 
 def load_calibration(path: Path, expected: Identity) -> Calibration:

@@ -67,15 +67,9 @@ def _outcome(
     # One area that applies is enough; "no" needs every area to have been read.
     anything = True if any(said) else None if len(said) < len(answers) else False
     whole = [_answer(Kind.ITEM, ANY, item.harmful, anything)] if areas else []
-    return ItemOutcome(
-        item=item.id,
+    return ItemOutcome.of(
+        item,
         sha256=sha256,
-        suite=item.suite,
-        source=item.source,
-        modality=item.modality,
-        lang=item.lang,
-        slices=item.slices,
-        group=item.group,
         answers=(*whole, *areas),
         action="review" if anything is not False else "allow",
         ms=ms,

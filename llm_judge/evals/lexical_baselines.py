@@ -149,18 +149,12 @@ def _unread(item: EvalItem) -> ItemOutcome:
 
 
 def _blank(item: EvalItem, answers: tuple[Answer, ...], action: str, error: str | None) -> ItemOutcome:
-    return ItemOutcome(
-        item=item.id,
+    return ItemOutcome.of(
+        item,
         # Of media the judge hashes bytes, which are not read here.
         sha256=""
         if item.text is None
         else hashlib.sha256(item.text.encode("utf-8", "surrogatepass")).hexdigest(),
-        suite=item.suite,
-        source=item.source,
-        modality=item.modality,
-        lang=item.lang,
-        slices=item.slices,
-        group=item.group,
         answers=answers,
         action=action,
         error=error,

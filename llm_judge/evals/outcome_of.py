@@ -25,15 +25,9 @@ def outcome_of(item: EvalItem, record: DecisionRecord, tokens: float = 0.0) -> I
         record: of the same item, judged by the policies the labels are about.
         tokens: computed for this item.
     """
-    return ItemOutcome(
-        item=item.id,
+    return ItemOutcome.of(
+        item,
         sha256=str(record.item.get("sha256", "")),
-        suite=item.suite,
-        source=item.source,
-        modality=item.modality,
-        lang=item.lang,
-        slices=item.slices,
-        group=item.group,
         answers=_answers(item, record),
         action=record.action.value,
         evidence_hit=_evidence_hit(item, record.verdicts),

@@ -9,8 +9,9 @@ Knows nothing about files, engines or metrics.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Kind(StrEnum):
@@ -22,6 +23,7 @@ class Kind(StrEnum):
 
 
 ANY = "any"
+_FROM_ITEM = ("suite", "source", "modality", "lang", "slices", "group")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,4 +115,12 @@ class ItemOutcome:
     evidence_hit: bool | None = None
     ms: float = 0.0
     tokens: float = 0.0
-    error: str | None = field(default=None)
+    error: str | None = None
+
+    @classmethod
+    def of(
+        cls, item: EvalItem, sha256: str, answers: tuple[Answer, ...], action: str, **found: Any
+    ) -> ItemOutcome:
+        """The outcome of a labelled item: what it is comes from the item, the rest is ``found``."""
+        kept = {name: getattr(item, name) for name in _FROM_ITEM}
+        return cls(item=item.id, sha256=sha256, answers=answers, action=action, **kept, **found)

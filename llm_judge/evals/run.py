@@ -6,7 +6,6 @@ Knows nothing about terminals, metrics or where items come from.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import platform
 import resource
@@ -135,7 +134,7 @@ def read_member(tar: Path, name: str) -> bytes:
             member = archive.extractfile(name)
             if member is None:
                 raise KeyError(name)
-            return io.BytesIO(member.read()).getvalue()
+            return member.read()
     except (OSError, KeyError, tarfile.TarError) as error:
         raise ContentNotFound(f"`{name}` is not in `{tar}`") from error
 

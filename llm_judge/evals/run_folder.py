@@ -8,13 +8,12 @@ engine sees the same batches and gives the same numbers. Holds no metrics and no
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llm_judge.durable import AppendFile, reason_of, replace_file
 from llm_judge.errors import OutputError, UsageError
 from llm_judge.evals.outcomes import Answer, ItemOutcome, Kind
 
@@ -50,14 +49,13 @@ class RunFolder:
         self._identity = json.loads(json.dumps(identity))
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._journal = os.open(path / JOURNAL, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
-            raise OutputError(f"cannot write `{path}`: {_reason(error)}", "choose another --out") from error
+            raise OutputError(f"cannot write `{path}`: {reason_of(error)}", "choose another --out") from error
+        self._journal = AppendFile(path / JOURNAL)
         try:
-            self._lock()
             self._open(resume)
         except BaseException:
-            os.close(self._journal)
+            self._close()
             raise
 
     def __enter__(self) -> RunFolder:
@@ -66,7 +64,7 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self._journal)
+        self._close()
 
     @property
     def finished(self) -> bool:
@@ -76,18 +74,8 @@ class RunFolder:
     def append(self, chunk: Sequence[ItemOutcome]) -> None:
         """Write one chunk whole and flush it to the disk, or leave the journal as it was."""
         line = json.dumps([asdict(outcome) for outcome in chunk], ensure_ascii=False) + "\n"
-        size = os.fstat(self._journal).st_size
-        data = memoryview(line.encode("utf-8", "backslashreplace"))
-        try:
-            while data:
-                data = data[os.write(self._journal, data) :]
-            os.fsync(self._journal)
-        except OSError as error:
-            os.ftruncate(self._journal, size)
-            raise OutputError(
-                f"cannot write `{self.path / JOURNAL}`: {_reason(error)}",
-                "nothing already written is lost; make room and run again with --resume",
-            ) from error
+        self._journal.append(line.encode("utf-8", "backslashreplace"))
+        self._journal.sync()
         self.outcomes += chunk
 
     def finish(self, found: Mapping[str, Any]) -> None:
@@ -98,15 +86,12 @@ class RunFolder:
         """
         write_outcomes(self.outcomes, self.path / OUTCOMES)
         self._write_manifest({"finished": True, **found})
-        (self.path / JOURNAL).unlink()
 
     def _open(self, resume: bool) -> None:
         if not (self.path / MANIFEST).exists():
             self._write_manifest({"finished": False})
             return
         if not resume:
-            if self.finished:
-                (self.path / JOURNAL).unlink()
             raise UsageError(
                 f"`{self.path}` already holds a run", "add --resume to go on, or choose another --out"
             )
@@ -135,16 +120,13 @@ class RunFolder:
                         "choose another --out; this file was edited",
                     ) from None
                 good_end += len(line)
-        os.ftruncate(self._journal, good_end)
+        self._journal.cut(good_end)
         return found
 
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise OutputError(
-                f"another process is writing `{self.path}`", "wait for it, or choose another --out"
-            ) from error
+    def _close(self) -> None:
+        self._journal.close()
+        if self.finished:  # the Parquet file holds all of it
+            (self.path / JOURNAL).unlink(missing_ok=True)
 
     def _write_manifest(self, more: Mapping[str, Any]) -> None:
         whole = {"schema": RUN_SCHEMA, **self._identity, **more}
@@ -227,27 +209,9 @@ def write_outcomes(outcomes: Sequence[ItemOutcome], path: Path) -> None:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise OutputError(f"cannot write `{path}`: {_reason(error)}", "make room, then --resume") from error
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a small file by one rename.
-
-    Raises:
-        OutputError: it cannot be written; an older file stays as it was.
-    """
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write `{path}`: {_reason(error)}") from error
+        raise OutputError(f"cannot write `{path}`: {reason_of(error)}", "make room, then --resume") from error
 
 
 def _from_json(data: Mapping[str, Any]) -> ItemOutcome:
     answers = tuple(Answer(**{**answer, "kind": Kind(answer["kind"])}) for answer in data["answers"])
     return ItemOutcome(**{**data, "slices": tuple(data["slices"]), "answers": answers})
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()

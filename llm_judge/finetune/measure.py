@@ -32,16 +32,19 @@ from llm_judge.finetune.train import auroc
 from llm_judge.policy.load import load_policies
 from llm_judge.prompt import build_prompt
 from llm_judge.resources import content_folder
+from llm_judge.verdict import yes_probability
 
 FAR_AREAS = 3  # areas known not to apply that are asked of one row
 RESAMPLES = 500
 GATES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
+CLEAR_BELOW = (0.1, 0.15, 0.2, 0.3)
+FIRES_AT = (0.5, 0.6, 0.7, 0.8)
 WINDOW_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One question about one row: what is true, and P(not ``no``) among the labels."""
+    """One question about one row: what is true, P(not ``no``) and P(``yes``) among the labels."""
 
     row: int
     source: str
@@ -49,6 +52,7 @@ class Answer:
     area: str
     applies: bool
     probability: float
+    fires: float = 0.0
 
 
 def main() -> None:
@@ -102,7 +106,8 @@ def ask(engine: Engine, compiled: CompiledPolicy, rows: Sequence[LabelledRow]) -
         for (number, row, asked), readings in zip(wanted, engine.read(requests), strict=True):
             for (question, area, applies), reading in zip(asked, readings, strict=True):
                 kind = question.id.partition(":")[0]
-                yield Answer(number, row.source, kind, area, applies, met_probability(reading))
+                met, fires = met_probability(reading), yes_probability(reading) or 0.0
+                yield Answer(number, row.source, kind, area, applies, met, fires)
 
 
 def met_probability(reading: Reading) -> float:
@@ -128,8 +133,8 @@ def _questions(
 
 
 def report(answers: Sequence[Answer]) -> dict[str, Any]:
-    """AUROC by kind and source, by area, and what each gate would open."""
-    figures: dict[str, Any] = {"by": [], "gates": []}
+    """AUROC by kind and source, by area, what each gate would open, and what thresholds do to own rules."""
+    figures: dict[str, Any] = {"by": [], "gates": [], "clear": [], "fires": []}
     own = [a for a in answers if a.source == "own"]
     labelled = [a for a in answers if a.source != "own"]
     for name, chosen in (("own rows", own), ("labelled sets", labelled)):
@@ -152,6 +157,15 @@ def report(answers: Sequence[Answer]) -> dict[str, Any]:
                 for positive in (True, False)
             }
         )
+    rules = [a for a in own if a.kind == "rule"]
+    for at in CLEAR_BELOW:
+        cleared = {
+            side: sum(a.probability < at for a in rules if a.applies == side) for side in (True, False)
+        }
+        figures["clear"].append({"below": at, "of_applying": cleared[True], "of_others": cleared[False]})
+    for at in FIRES_AT:
+        fired = [a.applies for a in rules if a.fires >= at]
+        figures["fires"].append({"from": at, "fired": len(fired), "right": sum(fired)})
     return figures
 
 
@@ -181,7 +195,7 @@ def _figure(name: str, answers: Sequence[Answer]) -> dict[str, Any]:
 
 
 def show(figures: dict[str, Any]) -> None:
-    """Print the figures as two tables."""
+    """Print the figures: AUROC, gates, thresholds."""
     for row in figures["by"]:
         value = (
             "n/a"
@@ -191,6 +205,8 @@ def show(figures: dict[str, Any]) -> None:
         print(f"{row['name']:34} {row['positives']:5} + {row['negatives']:5} -  AUROC {value}")
     for row in figures["gates"]:
         print("  ".join(f"{name} {value:.3f}" for name, value in row.items()))
+    for row in (*figures["clear"], *figures["fires"]):
+        print("own rules: " + "  ".join(f"{name} {value}" for name, value in row.items()))
 
 
 if __name__ == "__main__":

@@ -200,7 +200,7 @@ def test_a_file_that_cannot_be_read_or_written(tmp_path: Path) -> None:
         load_calibration(tmp_path / "none.json", MINE)
     with pytest.raises(UsageError, match="cannot be read: is a directory"):
         load_calibration(tmp_path, MINE)
-    with pytest.raises(OutputError, match="cannot be written: no such file"):
+    with pytest.raises(OutputError, match=r"cannot write .*: no such file"):
         write_calibration(FITTED[Method.TEMPERATURE], tmp_path / "none" / "calibration.json")
 
 
