@@ -16,6 +16,7 @@ from llm_judge.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from llm_judge.engines.protocol import Engine
     from llm_judge.evals.outcomes import EvalItem, ItemOutcome
     from llm_judge.evals.suite import Suite
     from llm_judge.policy.model import Policy
@@ -72,7 +73,8 @@ def baselines(
                 continue
             if name in _LEXICAL and train is None:
                 train = _train(data)
-            _run_one(name, suite, chosen, items, train or [], out / name / suite.suite, options)
+            engine = untuned() if name == "free-form" else None
+            _run_one(name, suite, chosen, items, train or [], engine, out / name / suite.suite, options)
 
 
 def _train(data: Path | None) -> list[EvalItem]:
@@ -95,6 +97,7 @@ def _run_one(
     policies: Sequence[Policy],
     items: Sequence[EvalItem],
     train: Sequence[EvalItem],
+    engine: Engine | None,
     folder: Path,
     options: Mapping[str, object],
 ) -> None:
@@ -114,36 +117,41 @@ def _run_one(
         if not kept.finished:
             started = time.monotonic()
             if not kept.outcomes:
-                kept.append(_answers(name, policies, answered, train))
+                kept.append(_answers(name, policies, answered, train, engine))
             kept.finish({"seconds": round(time.monotonic() - started, 1), "train_items": len(train)})
     typer.echo(f"{name} on {suite.suite}: {len(answered)} items in {folder}")
 
 
 def _answers(
-    name: str, policies: Sequence[Policy], items: Sequence[EvalItem], train: Sequence[EvalItem]
+    name: str,
+    policies: Sequence[Policy],
+    items: Sequence[EvalItem],
+    train: Sequence[EvalItem],
+    engine: Engine | None,
 ) -> list[ItemOutcome]:
     from llm_judge.cli.progress import item_progress
 
-    if name in _LEXICAL:
+    if engine is None:
         from llm_judge.evals.lexical_baselines import lexical_outcomes
 
         held = {item.id for item in items}
         taught = [item for item in train if item.id not in held]
         return lexical_outcomes(name, taught, items, [policy.policy for policy in policies])
     with item_progress(len(items), label=name) as advance:
-        return _free_form(policies, items, advance)
+        return _free_form(engine, policies, items, advance)
 
 
 def _free_form(
-    policies: Sequence[Policy], items: Sequence[EvalItem], advance: Callable[[int], None]
+    engine: Engine,
+    policies: Sequence[Policy],
+    items: Sequence[EvalItem],
+    advance: Callable[[int], None],
 ) -> list[ItemOutcome]:
     from llm_judge.compile import compile_policies
     from llm_judge.engines.local import LocalEngine
-    from llm_judge.engines.open import open_engine
     from llm_judge.evals.free_form import free_form_outcomes
     from llm_judge.evals.judging import target_of
 
-    engine = open_engine("local:base")
     if not isinstance(engine, LocalEngine):  # only the in-process model can be asked for free text
         raise UsageError("the free-form judge needs the in-process model")
     return free_form_outcomes(engine, compile_policies(policies, target_of(engine)), items, advance)

@@ -38,7 +38,10 @@ def calibrate(
     if method not in set(Method):
         raise UsageError(f"unknown --method `{method}`", f"choose from {', '.join(Method)}")
     check_writable(out)
-    outcomes, judge = read_outcomes(run), read_manifest(run)["judge"]
+    judge = read_manifest(run).get("judge")
+    if judge is None:
+        raise UsageError(f"`{run}` was not answered by a judge", "calibrate a run of `llm-judge eval run`")
+    outcomes = read_outcomes(run)
     identity = Identity(
         policy=judge["policy_digest"],
         prompt=judge["prompt_digest"],

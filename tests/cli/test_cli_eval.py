@@ -166,6 +166,9 @@ def test_baselines_answer_the_same_items(folder: Path, llm_judge: Callable[..., 
     report = json.loads(llm_judge("eval", "report", "runs/baselines/tfidf/sms_spam", *against).out)
     ran = {system["name"]: system["ran"] for system in report["systems"]}
     assert (ran["constant"], ran["keywords"], ran["untuned"]) == (True, True, False)
+    refused = llm_judge("eval", "calibrate", "runs/baselines/tfidf/sms_spam")
+    assert refused.code == 2
+    assert "was not answered by a judge" in refused.err
 
 
 @pytest.mark.parametrize(
