@@ -1,4 +1,4 @@
-"""Evidence counts where it overlaps what a person marked, and only where both are there."""
+"""Truth beside answers: an exempt rule does not apply; evidence counts where it overlaps what is marked."""
 
 from __future__ import annotations
 
@@ -34,3 +34,10 @@ def test_evidence_hits_what_was_marked(
     verdict = replace(RECORD.verdicts[0], outcome=outcome, evidence=evidence)
     item = replace(eval_item("x", "Hm."), spans=spans)
     assert outcome_of(item, replace(RECORD, verdicts=(verdict,))).evidence_hit is hit
+
+
+@pytest.mark.parametrize(("label", "truth"), [("yes", True), ("no", False), ("except", False), (None, None)])
+def test_an_exempt_rule_does_not_apply(label: str | None, truth: bool | None) -> None:
+    item = replace(eval_item("x", "Hm."), rules={"garden/plants#R1": label} if label else {})
+    (found,) = [answer for answer in outcome_of(item, RECORD).answers if answer.key == "garden/plants#R1"]
+    assert found.truth is truth

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from labelled_items import outcome
 
-from llm_judge.evals.report_items import MOST_CHARACTERS, masked, shortened
+from llm_judge.evals.report_items import (
+    MOST_CHARACTERS,
+    MOST_ITEMS,
+    MOST_OF_A_QUESTION,
+    masked,
+    shortened,
+    worst_errors,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,3 +45,16 @@ def test_masking_keeps_length_and_white_space_and_masks_what_is_masked_no_furthe
 def test_a_long_text_is_cut_and_says_so() -> None:
     assert shortened("x" * MOST_CHARACTERS) == "x" * MOST_CHARACTERS
     assert shortened("x" * (MOST_CHARACTERS + 1_500)).endswith("x … (1,500 more characters)")
+
+
+def test_no_question_fills_the_list_of_worst_errors() -> None:
+    outcomes = [
+        outcome(f"{area}:{number}", None, None, areas={f"garden/{area}": ("clear", True)})
+        for area in range(8)
+        for number in range(10)
+    ]
+    misses = worst_errors(
+        [replace(one, answers=(replace(one.answers[0], probability=0.1),)) for one in outcomes]
+    )["misses"]
+    assert len(misses) == MOST_ITEMS
+    assert max(Counter(row["key"] for row in misses).values()) == MOST_OF_A_QUESTION

@@ -43,9 +43,10 @@ def test_figures_carry_counts_and_an_interval_and_gates_say_what_they_open() -> 
 
 
 def test_thresholds_count_what_they_do_to_own_rules() -> None:
-    rows = [(True, 0.8, 0.75), (True, 0.12, 0.1), (False, 0.9, 0.72), (False, 0.05, 0.01)]
+    rows = [(True, 0.8, 0.75), (True, 0.12, 0.1), (False, 0.9, 0.6), (False, 0.05, 0.01)]
     answers = [Answer(i, "own", "rule", "a", *row) for i, row in enumerate(rows)]
     answers.append(Answer(9, "labelled", "rule", "a", True, 0.0, 0.99))
     figures = report(answers)
     assert {"below": 0.15, "of_applying": 1, "of_others": 1} in figures["clear"]
-    assert {"from": 0.7, "fired": 2, "right": 1} in figures["fires"]
+    assert {"from": 0.6, "fired": 2, "right": 1} in figures["fires"]
+    assert {"from": 0.7, "fired": 1, "right": 1} in figures["fires"]
