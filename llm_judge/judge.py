@@ -132,15 +132,24 @@ class Judge:
         """Judge one content; raises ``EngineError`` when the engine cannot answer."""
         return self.judge_batch([content])[0]
 
-    def judge_batch(self, contents: Sequence[Content]) -> list[DecisionRecord]:
-        """Judge several contents together, in order; the engine batches across them."""
+    def judge_batch(
+        self, contents: Sequence[Content], asked: Sequence[frozenset[str] | None] | None = None
+    ) -> list[DecisionRecord]:
+        """Judge several contents together, in order; the engine batches across them.
+
+        Args:
+            contents: what to judge.
+            asked: for each content the policies to ask about, None for all of them. The prompt holds every
+                policy all the same, so an answer does not depend on what else is asked.
+        """
+        only = asked or [None] * len(contents)
         watch = _Stopwatch()
         failed: dict[int, ContentError] = {}
         with watch.stage("prompt"):
             opened = []
             for i, content in enumerate(contents):
                 try:
-                    opened += self._windows(i, content)
+                    opened += self._windows(i, content, only[i])
                 except ContentError as error:
                     failed[i] = error
         with watch.stage("areas"):
@@ -161,6 +170,7 @@ class Judge:
                 [verdict for verdict, _ in chosen[i].values()],
                 self._worst_areas([w for w in opened if w.item == i]),
                 timings,
+                only[i],
             )
             for i, content in enumerate(contents)
         ]
@@ -181,7 +191,7 @@ class Judge:
             error=error_json(error),
         )
 
-    def _windows(self, item: int, content: Content) -> list[_Window]:
+    def _windows(self, item: int, content: Content, asked: frozenset[str] | None) -> list[_Window]:
         special = self.engine.special_tokens
         bare = self.engine.count_tokens(
             build_prompt(self.compiled, replace(content, segments=()), special).body
@@ -189,7 +199,10 @@ class Judge:
         overhead = max(_BODY_OVERHEAD_TOKENS, bare + _CLEANING_FACTS_TOKENS)
         room = min(self.settings.window_tokens, self.compiled.content_budget) - overhead
         areas = tuple(
-            area for area in self.compiled.areas if any(r.applies_to(content.modality) for r in area.rules)
+            area
+            for area in self.compiled.areas
+            if (asked is None or area.policy.policy in asked)
+            and any(r.applies_to(content.modality) for r in area.rules)
         )
         return [
             _Window(item, part, build_prompt(self.compiled, part, special), areas)
@@ -293,10 +306,11 @@ class Judge:
         verdicts: Sequence[Verdict],
         areas: tuple[AreaAnswer, ...],
         timings: Mapping[str, float],
+        asked: frozenset[str] | None,
     ) -> DecisionRecord:
         decision = decide(verdicts, self.policies, self.settings.calibration)
         return DecisionRecord(
-            decision_id=self._decision_id(content.id, content.sha256),
+            decision_id=self._decision_id(content.id, content.sha256, asked),
             created_at=now(),
             item=item_json(content),
             action=decision.action,
@@ -311,9 +325,9 @@ class Judge:
     def _versions(self) -> dict[str, str]:
         return {policy.policy: policy.version_in_force for policy in self.policies}
 
-    def _decision_id(self, item_id: str, sha256: str) -> str:
+    def _decision_id(self, item_id: str, sha256: str, asked: frozenset[str] | None = None) -> str:
         run = "\x00".join(str(value) for value in self.run.as_json().values())
-        text = "\x00".join((item_id, sha256, run))
+        text = "\x00".join((item_id, sha256, run, *sorted(asked or ())))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 

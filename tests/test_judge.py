@@ -315,3 +315,11 @@ def test_a_batch_equals_one_by_one(items: list[list[str]]) -> None:
 
 def _without_time(record: DecisionRecord) -> dict[str, Any]:
     return {**record.as_json(), "created_at": None, "timings_ms": None}
+
+
+def test_asks_about_chosen_policies_only_and_names_that_decision_apart() -> None:
+    whole = judge(opened(), PLANTS, SALES).judge_batch([make_content("Hm.")])[0]
+    (part,) = judge(opened(), PLANTS, SALES).judge_batch([make_content("Hm.")], [frozenset({SALES.policy})])
+    assert {area.area for area in part.areas} == {SALES.policy}
+    assert part.areas == tuple(area for area in whole.areas if area.area == SALES.policy)
+    assert part.decision_id != whole.decision_id

@@ -36,11 +36,13 @@ class Item:
         id: names its record; unique within a run.
         source: file name shown to people, None for text.
         open: returns the content, or raises ``ContentError``.
+        asked: ids of the policies to ask about; None for all.
     """
 
     id: str
     source: str | None
     open: Callable[[], Content]
+    asked: frozenset[str] | None = None
 
 
 def items_from_arguments(inputs: Sequence[str], stdin: BinaryIO, limits: Limits) -> Iterator[Item]:

@@ -50,7 +50,7 @@ def run_batches(
         while True:
             batch, trouble = _next_batch(queue, batch_items, stop)
             opened, unopened = _open_batch(judge, batch)
-            records = _judge_opened(judge, opened)
+            records = _judge_opened(judge, batch, opened)
             if out is not None:
                 for record in records:
                     out.append(record)
@@ -116,9 +116,13 @@ def _open_batch(judge: Judge, batch: list[Item]) -> tuple[list[Content | Decisio
     return opened, None
 
 
-def _judge_opened(judge: Judge, opened: list[Content | DecisionRecord]) -> list[DecisionRecord]:
+def _judge_opened(
+    judge: Judge, batch: list[Item], opened: list[Content | DecisionRecord]
+) -> list[DecisionRecord]:
+    """Judge what could be opened; ``opened`` may be shorter than its batch."""
     contents = [o for o in opened if isinstance(o, Content)]
-    judged = iter(judge.judge_batch(contents) if contents else [])
+    asked = [item.asked for item, o in zip(batch, opened, strict=False) if isinstance(o, Content)]
+    judged = iter(judge.judge_batch(contents, asked) if contents else [])
     return [next(judged) if isinstance(o, Content) else o for o in opened]
 
 

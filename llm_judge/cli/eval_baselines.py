@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llm_judge.cli.eval_run import Limit, SampleBy, Suites, build_judge, read_suite, run_one
+from llm_judge.cli.eval_run import Ask, AskAbout, Limit, SampleBy, Suites, build_judge, read_suite, run_one
 from llm_judge.cli.options import DataFolder, Policies, Seed
 from llm_judge.errors import UsageError
 
@@ -40,6 +40,7 @@ def baselines(
     ] = None,
     data: DataFolder = None,
     policies: Policies = None,
+    ask: Ask = AskAbout.LABELLED,
     limit: Limit = None,
     sample: SampleBy = None,
     seed: Seed = 0,
@@ -68,7 +69,13 @@ def baselines(
             if name == "untuned":
                 judge = build_judge(chosen, untuned(), explain=False)
                 run_one(
-                    suite, judge, items, out / name / suite.suite, {**options, "explain": False}, data, True
+                    suite,
+                    judge,
+                    items,
+                    out / name / suite.suite,
+                    {**options, "explain": False, "ask": ask.value},
+                    data,
+                    True,
                 )
                 continue
             if name in _LEXICAL and train is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,9 +20,25 @@ if TYPE_CHECKING:
     from llm_judge.judge import Judge
     from llm_judge.policy.model import Policy
 
+
+class AskAbout(StrEnum):
+    """What an item is asked about."""
+
+    LABELLED = "labelled"
+    ALL = "all"
+
+
 Suites = Annotated[
     list[str],
     typer.Argument(metavar="SUITE…", help="Names of suites (see `llm-judge eval suites`) or suite files."),
+]
+Ask = Annotated[
+    AskAbout,
+    typer.Option(
+        "--ask",
+        help="Ask an item about the policies it has `labelled`, or about `all` of the suite. Prompts hold "
+        "every policy either way, so answers are the same; all costs more, and scores items as a whole.",
+    ),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="At most this many items of each suite.")]
 SampleBy = Annotated[
@@ -47,6 +64,7 @@ def run(
     explain: Annotated[
         bool, typer.Option("--explain", help="Also explain, so that evidence can be scored; much slower.")
     ] = False,
+    ask: Ask = AskAbout.LABELLED,
     limit: Limit = None,
     sample: SampleBy = None,
     seed: Seed = 0,
@@ -69,7 +87,7 @@ def run(
 
     plans = [read_suite(name, data, policies, limit=limit, sample=sample, seed=seed) for name in suites]
     opened = open_engine(engine)
-    options = {"limit": limit, "sample": sample, "seed": seed, "explain": explain}
+    options = {"limit": limit, "sample": sample, "seed": seed, "explain": explain, "ask": ask.value}
     for suite, chosen, items in plans:
         run_one(
             suite,
@@ -134,5 +152,6 @@ def run_one(
     media = None if source is None else media_tar(source, suite)
     identity = run_identity(judge, items, options)
     with RunFolder(folder, identity, resume=resume) as kept, item_progress(len(items)) as advance:
-        run_items(judge, items, kept, media=media, advance=advance)
+        labelled_only = options["ask"] == AskAbout.LABELLED
+        run_items(judge, items, kept, media=media, labelled_only=labelled_only, advance=advance)
     typer.echo(f"{suite.suite}: {len(items)} items in {folder}")

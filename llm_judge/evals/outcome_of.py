@@ -17,18 +17,22 @@ if TYPE_CHECKING:
     from llm_judge.verdict import AreaAnswer, Verdict
 
 
-def outcome_of(item: EvalItem, record: DecisionRecord, tokens: float = 0.0) -> ItemOutcome:
+def outcome_of(
+    item: EvalItem, record: DecisionRecord, tokens: float = 0.0, *, whole: bool = True
+) -> ItemOutcome:
     """Put what is true of ``item`` beside what ``record`` says.
 
     Args:
         item: the labels.
         record: of the same item, judged by the policies the labels are about.
         tokens: computed for this item.
+        whole: whether every policy was asked; if not, there is no answer about the item as a whole: the
+            likeliest of few areas is no fair match for the likeliest of all.
     """
     return ItemOutcome.of(
         item,
         sha256=str(record.item.get("sha256", "")),
-        answers=_answers(item, record),
+        answers=_answers(item, record, whole),
         action=record.action.value,
         evidence_hit=_evidence_hit(item, record.verdicts),
         ms=sum(record.timings_ms.values()),
@@ -37,10 +41,10 @@ def outcome_of(item: EvalItem, record: DecisionRecord, tokens: float = 0.0) -> I
     )
 
 
-def _answers(item: EvalItem, record: DecisionRecord) -> tuple[Answer, ...]:
+def _answers(item: EvalItem, record: DecisionRecord, whole: bool) -> tuple[Answer, ...]:
     areas = [_area_answer(item, area, _of(record.verdicts, area.area)) for area in record.areas]
     rules = [_rule_answer(item, verdict) for verdict in record.verdicts]
-    return (_item_answer(item, areas), *areas, *rules) if areas else ()
+    return (*([_item_answer(item, areas)] if whole and areas else ()), *areas, *rules)
 
 
 def _of(verdicts: Sequence[Verdict], area: str) -> list[Verdict]:

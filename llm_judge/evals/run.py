@@ -64,6 +64,7 @@ def run_items(
     folder: RunFolder,
     *,
     media: Path | None = None,
+    labelled_only: bool = False,
     advance: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Judge what the folder does not hold yet, and finish the run.
@@ -72,6 +73,9 @@ def run_items(
         items: in the order of the run; the same each time it is resumed.
         folder: holds whole chunks of the same items.
         media: tar file with the media of the items, None where all are texts.
+        labelled_only: ask each item only about policies that it has labels for. The answers are the same,
+            since prompts stay whole; what no label can score costs no time, and then an item has no answer
+            as a whole.
         advance: called with the number of items judged, those found in the folder first.
 
     Raises:
@@ -84,7 +88,7 @@ def run_items(
         return
     for start in range(len(folder.outcomes), len(items), CHUNK_ITEMS):
         chunk = items[start : start + CHUNK_ITEMS]
-        outcomes, stopped = _judged(judge, chunk, media)
+        outcomes, stopped = _judged(judge, chunk, media, labelled_only)
         folder.append(outcomes)
         advance(len(chunk))
         if stopped:
@@ -94,11 +98,15 @@ def run_items(
 
 
 def _judged(
-    judge: Judge, chunk: Sequence[EvalItem], media: Path | None
+    judge: Judge, chunk: Sequence[EvalItem], media: Path | None, labelled_only: bool
 ) -> tuple[list[ItemOutcome], Interrupted | None]:
     """Judge one chunk whole; a stop that was asked for meanwhile is returned, not raised."""
     counted = getattr(judge.engine, "tokens_computed", 0)
-    opened = [Item(item.id, item.media, _opener(item, media)) for item in chunk]
+    asked = [_asked(item, judge) if labelled_only else None for item in chunk]
+    opened = [
+        Item(item.id, item.media, _opener(item, media), policies)
+        for item, policies in zip(chunk, asked, strict=True)
+    ]
     records: list[DecisionRecord] = []
     stopped = None
     try:
@@ -109,7 +117,17 @@ def _judged(
             raise
         stopped = error
     tokens = (getattr(judge.engine, "tokens_computed", 0) - counted) / len(chunk)
-    return [outcome_of(item, record, tokens) for item, record in zip(chunk, records, strict=True)], stopped
+    return [
+        outcome_of(item, record, tokens, whole=policies is None)
+        for item, record, policies in zip(chunk, records, asked, strict=True)
+    ], stopped
+
+
+def _asked(item: EvalItem, judge: Judge) -> frozenset[str] | None:
+    """Policies the item has labels for; None for all, also where only the item as a whole has one."""
+    known = {*item.areas, *(rule.partition("#")[0] for rule in item.rules)}
+    everything = {policy.policy for policy in judge.policies}
+    return None if not known & everything or known >= everything else frozenset(known & everything)
 
 
 def _opener(item: EvalItem, media: Path | None) -> Callable[[], Content]:

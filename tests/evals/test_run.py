@@ -110,3 +110,22 @@ def test_a_run_that_died_twice_ends_as_an_unbroken_one(tmp_path: Path) -> None:
 )
 def test_other_words_or_labels_are_another_run(change: dict[str, object]) -> None:
     assert items_digest(ITEMS) != items_digest([replace(ITEMS[0], **change), *ITEMS[1:]])  # type: ignore[arg-type]
+
+
+def test_asks_only_what_labels_can_score_and_answers_the_same(tmp_path: Path) -> None:
+    other = make_policy("garden/tools", (make_rule("T1"),))
+    reads = [ScriptedRead("area:*", "", OPEN), ScriptedRead("rule:*", "Drowning", FIRES)]
+    reads.append(ScriptedRead("rule:*", "", CLEAR))
+    both = Judge(compiled(POLICY, other), ScriptedEngine(reads=reads))
+    items = [*ITEMS[:2], replace(ITEMS[2], areas={}, rules={}, harmful=True)]
+    found = {}
+    for labelled_only in (False, True):
+        with RunFolder(tmp_path / str(labelled_only), run_identity(both, items, {})) as run:
+            run_items(both, items, run, labelled_only=labelled_only)
+            found[labelled_only] = run.outcomes
+    asked = [{a.key for a in outcome.answers if a.kind is Kind.AREA} for outcome in found[True]]
+    # The third has a label as a whole only, and takes every policy to score.
+    assert asked == [{"garden/plants"}, {"garden/plants"}, {"garden/plants", "garden/tools"}]
+    assert [any(a.kind is Kind.ITEM for a in o.answers) for o in found[True]] == [False, False, True]
+    for whole, part in zip(found[False], found[True], strict=True):
+        assert set(part.answers) <= set(whole.answers)
