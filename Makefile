@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test lint bench baselines docs clean
 
 demo: $(VENV)/.demo-ready  ## judge the shipped text, picture, sound and video items
 	$(BIN)/llm-judge models fetch
@@ -21,6 +21,12 @@ lint: $(VENV)/.dev-ready  ## format, lint, types
 
 bench: $(VENV)/.demo-ready  ## cost of judging, against a naive judge and plain reads
 	$(BIN)/python -m llm_judge.evals.bench $(BENCH)
+
+# Rows are sampled: 100 of each dev suite, the same ones for every system.
+baselines: $(VENV)/.dev-ready  ## figures of the baselines on every suite; DATA=folder of the labelled sets
+	mkdir -p evals/baselines
+	$(BIN)/llm-judge eval baselines all $(if $(DATA),--data $(DATA)) --limit 100 --which constant --which keywords \
+	  --which tfidf --which untuned --which packaged --figures evals/baselines
 
 docs: $(VENV)/.dev-ready  ## write the generated pages; a test fails when they are stale
 	$(BIN)/python -m llm_judge.cli.docs

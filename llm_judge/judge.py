@@ -144,14 +144,8 @@ class Judge:
         """
         only = asked or [None] * len(contents)
         watch = _Stopwatch()
-        failed: dict[int, ContentError] = {}
         with watch.stage("prompt"):
-            opened = []
-            for i, content in enumerate(contents):
-                try:
-                    opened += self._windows(i, content, only[i])
-                except ContentError as error:
-                    failed[i] = error
+            opened, failed = self._cut(contents, only)
         with watch.stage("areas"):
             self._read_areas(opened)
         with watch.stage("rules"):
@@ -175,6 +169,24 @@ class Judge:
             for i, content in enumerate(contents)
         ]
 
+    def read_areas(
+        self, contents: Sequence[Content], asked: Sequence[frozenset[str] | None] | None = None
+    ) -> list[tuple[AreaAnswer, ...] | ContentError]:
+        """Ask the areas only: enough to rank contents, and no decision, since no rule is asked.
+
+        Args:
+            contents, asked: as for ``judge_batch``.
+
+        Returns:
+            For each content the worst answer about each area, or why it cannot be read.
+        """
+        opened, failed = self._cut(contents, asked or [None] * len(contents))
+        self._read_areas(opened)
+        return [
+            failed[i] if i in failed else self._worst_areas([w for w in opened if w.item == i])
+            for i in range(len(contents))
+        ]
+
     def error_record(self, item_id: str, error: JudgeError, source: str | None = None) -> DecisionRecord:
         """The record of an item that could not be judged: never ``allow`` unless a policy says so."""
         action = max((_on_error(p.on_error) for p in self.policies), key=lambda a: a.strictness)
@@ -190,6 +202,19 @@ class Judge:
             timings_ms={},
             error=error_json(error),
         )
+
+    def _cut(
+        self, contents: Sequence[Content], asked: Sequence[frozenset[str] | None]
+    ) -> tuple[list[_Window], dict[int, ContentError]]:
+        """Cut every content into windows; contents that cannot be cut are told apart by their place."""
+        opened: list[_Window] = []
+        failed: dict[int, ContentError] = {}
+        for i, content in enumerate(contents):
+            try:
+                opened += self._windows(i, content, asked[i])
+            except ContentError as error:
+                failed[i] = error
+        return opened, failed
 
     def _windows(self, item: int, content: Content, asked: frozenset[str] | None) -> list[_Window]:
         special = self.engine.special_tokens

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from llm_judge.cli.options import DataFolder, EngineSpec, Policies, Seed
 from llm_judge.errors import UsageError
+from llm_judge.evals.outcomes import Ask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,23 +21,17 @@ if TYPE_CHECKING:
     from llm_judge.policy.model import Policy
 
 
-class AskAbout(StrEnum):
-    """What an item is asked about."""
-
-    LABELLED = "labelled"
-    ALL = "all"
-
-
 Suites = Annotated[
     list[str],
     typer.Argument(metavar="SUITE…", help="Names of suites (see `llm-judge eval suites`) or suite files."),
 ]
-Ask = Annotated[
-    AskAbout,
+AskAbout = Annotated[
+    Ask,
     typer.Option(
         "--ask",
-        help="Ask an item about the policies it has `labelled`, or about `all` of the suite. Prompts hold "
-        "every policy either way, so answers are the same; all costs more, and scores items as a whole.",
+        help="Ask an item about the policies it has `labelled`; about `all`, which also scores items as a "
+        "whole; or about labelled `areas` without their rules, which ranks items and decides nothing. "
+        "Prompts are the same for all, and so are answers.",
     ),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="At most this many items of each suite.")]
@@ -64,7 +58,7 @@ def run(
     explain: Annotated[
         bool, typer.Option("--explain", help="Also explain, so that evidence can be scored; much slower.")
     ] = False,
-    ask: Ask = AskAbout.LABELLED,
+    ask: AskAbout = Ask.LABELLED,
     limit: Limit = None,
     sample: SampleBy = None,
     seed: Seed = 0,
@@ -152,6 +146,5 @@ def run_one(
     media = None if source is None else media_tar(source, suite)
     identity = run_identity(judge, items, options)
     with RunFolder(folder, identity, resume=resume) as kept, item_progress(len(items)) as advance:
-        labelled_only = options["ask"] == AskAbout.LABELLED
-        run_items(judge, items, kept, media=media, labelled_only=labelled_only, advance=advance)
+        run_items(judge, items, kept, media=media, ask=Ask(str(options["ask"])), advance=advance)
     typer.echo(f"{suite.suite}: {len(items)} items in {folder}")

@@ -62,10 +62,8 @@ BASELINES: Mapping[str, Callable[[int], Baseline]] = {
 }
 
 
-def lexical_outcomes(
-    name: str, train: Sequence[EvalItem], items: Sequence[EvalItem], areas: Sequence[str], seed: int = 0
-) -> list[ItemOutcome]:
-    """Train a baseline and answer every item; the same input gives the same outcomes.
+class LexicalJudge:
+    """A baseline taught once, whose answers any number of suites share; the same input, the same answers.
 
     A question that the train items know only one answer to, or none, is answered by the constant. Time and
     tokens are not measured.
@@ -73,48 +71,65 @@ def lexical_outcomes(
     Args:
         name: ``constant``, ``keywords`` or ``tfidf``.
         train: items to learn from; those without text are left out.
-        items: items to answer.
-        areas: policy ids to ask about, besides "anything at all".
+        items: all that will be answered; an id stands for one text.
         seed: of whatever is left to chance.
-
-    Returns:
-        Outcomes in the order of the items, with an answer for the whole item and for every area.
 
     Raises:
         UsageError: no such baseline, an item is in both sets, or there is nothing to learn from.
     """
-    if name not in BASELINES:
-        raise UsageError(f"there is no baseline `{name}`", f"baselines: {', '.join(BASELINES)}")
-    taught = [item for item in train if item.text is not None]
-    if not taught:
-        raise UsageError(f"baseline `{name}` has no text to learn from", "give the train split")
-    both = {item.id for item in train} & {item.id for item in items}
-    if both:
-        raise UsageError(f"`{min(both)}` is to be learnt from and answered", "give another split to answer")
-    read = [item for item in items if item.text is not None or name == "constant"]
-    baseline = BASELINES[name](seed)
-    baseline.read([_text(item) for item in taught], [_text(item) for item in read])
-    columns = {key: _column(baseline, key, taught, len(read)) for key in (ANY, *areas)}
-    numbers = {item.id: number for number, item in enumerate(read)}
-    return [
-        _outcome(item, {key: column[numbers[item.id]] for key, column in columns.items()})
-        if item.id in numbers
-        else _unread(item)
-        for item in items
-    ]
+
+    def __init__(
+        self, name: str, train: Sequence[EvalItem], items: Sequence[EvalItem], seed: int = 0
+    ) -> None:
+        if name not in BASELINES:
+            raise UsageError(f"there is no baseline `{name}`", f"baselines: {', '.join(BASELINES)}")
+        self._taught = [item for item in train if item.text is not None]
+        if not self._taught:
+            raise UsageError(f"baseline `{name}` has no text to learn from", "give the train split")
+        both = {item.id for item in train} & {item.id for item in items}
+        if both:
+            raise UsageError(
+                f"`{min(both)}` is to be learnt from and answered", "give another split to answer"
+            )
+        read = {item.id: _text(item) for item in items if item.text is not None or name == "constant"}
+        self._numbers = {item: number for number, item in enumerate(read)}
+        self._columns: dict[str, Sequence[float]] = {}
+        self._baseline = BASELINES[name](seed)
+        self._baseline.read([_text(item) for item in self._taught], list(read.values()))
+
+    def outcomes(self, items: Sequence[EvalItem], areas: Sequence[str]) -> list[ItemOutcome]:
+        """Answer items, in their order: an answer for the whole item and for every area.
+
+        Args:
+            items: of those given at the start.
+            areas: policy ids to ask about, besides "anything at all".
+        """
+        columns = {key: self._column(key) for key in (ANY, *areas)}
+        return [
+            _outcome(item, {key: column[self._numbers[item.id]] for key, column in columns.items()})
+            if item.id in self._numbers
+            else _unread(item)
+            for item in items
+        ]
+
+    def _column(self, key: str) -> Sequence[float]:
+        """P(yes) of every item that is read; learnt when first asked for."""
+        if key not in self._columns:
+            known = [
+                (row, t) for row, item in enumerate(self._taught) if (t := _truth(item, key)) is not None
+            ]
+            truths = [truth for _, truth in known]
+            self._columns[key] = (
+                [prevalence(truths)] * len(self._numbers)
+                if len(set(truths)) < 2
+                else self._baseline.answer(key, [row for row, _ in known], truths)
+            )
+        return self._columns[key]
 
 
 def prevalence(truth: Sequence[bool]) -> float:
     """Laplace's rule of succession; ½ for no observations."""
     return (sum(truth) + 1) / (len(truth) + 2)
-
-
-def _column(baseline: Baseline, key: str, train: Sequence[EvalItem], total: int) -> Sequence[float]:
-    known = [(row, truth) for row, item in enumerate(train) if (truth := _truth(item, key)) is not None]
-    truths = [truth for _, truth in known]
-    if len(set(truths)) < 2:
-        return [prevalence(truths)] * total
-    return baseline.answer(key, [row for row, _ in known], truths)
 
 
 def _text(item: EvalItem) -> str:

@@ -22,6 +22,14 @@ class Kind(StrEnum):
     RULE = "rule"  # does one rule apply; key is policy#rule
 
 
+class Ask(StrEnum):
+    """What an item is asked about. Prompts hold every policy whatever is asked, so answers are the same."""
+
+    LABELLED = "labelled"  # the policies it has labels for, and their rules
+    ALL = "all"  # every policy of the suite: also scores items as a whole, and measures what judging costs
+    AREAS = "areas"  # the policies it has labels for, and no rule: ranks, and decides nothing
+
+
 ANY = "any"
 _FROM_ITEM = ("suite", "source", "modality", "lang", "slices", "group")
 

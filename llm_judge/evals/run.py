@@ -19,7 +19,9 @@ from llm_judge.batch.run import run_batches
 from llm_judge.content.open import from_bytes
 from llm_judge.content.text import from_text
 from llm_judge.errors import ContentNotFound, Interrupted
+from llm_judge.evals.area_ranking import rank_items
 from llm_judge.evals.outcome_of import outcome_of
+from llm_judge.evals.outcomes import Ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -64,7 +66,7 @@ def run_items(
     folder: RunFolder,
     *,
     media: Path | None = None,
-    labelled_only: bool = False,
+    ask: Ask = Ask.ALL,
     advance: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Judge what the folder does not hold yet, and finish the run.
@@ -73,9 +75,8 @@ def run_items(
         items: in the order of the run; the same each time it is resumed.
         folder: holds whole chunks of the same items.
         media: tar file with the media of the items, None where all are texts.
-        labelled_only: ask each item only about policies that it has labels for. The answers are the same,
-            since prompts stay whole; what no label can score costs no time, and then an item has no answer
-            as a whole.
+        ask: what each item is asked about; an item that is not asked about every policy has no answer as a
+            whole.
         advance: called with the number of items judged, those found in the folder first.
 
     Raises:
@@ -88,7 +89,7 @@ def run_items(
         return
     for start in range(len(folder.outcomes), len(items), CHUNK_ITEMS):
         chunk = items[start : start + CHUNK_ITEMS]
-        outcomes, stopped = _judged(judge, chunk, media, labelled_only)
+        outcomes, stopped = _judged(judge, chunk, media, ask)
         folder.append(outcomes)
         advance(len(chunk))
         if stopped:
@@ -98,11 +99,13 @@ def run_items(
 
 
 def _judged(
-    judge: Judge, chunk: Sequence[EvalItem], media: Path | None, labelled_only: bool
+    judge: Judge, chunk: Sequence[EvalItem], media: Path | None, ask: Ask
 ) -> tuple[list[ItemOutcome], Interrupted | None]:
     """Judge one chunk whole; a stop that was asked for meanwhile is returned, not raised."""
     counted = getattr(judge.engine, "tokens_computed", 0)
-    asked = [_asked(item, judge) if labelled_only else None for item in chunk]
+    asked = [None if ask is Ask.ALL else _labelled(item, judge) for item in chunk]
+    if ask is Ask.AREAS:
+        return rank_items(judge, chunk, lambda item: _opener(item, media)(), asked), None
     opened = [
         Item(item.id, item.media, _opener(item, media), policies)
         for item, policies in zip(chunk, asked, strict=True)
@@ -123,7 +126,7 @@ def _judged(
     ], stopped
 
 
-def _asked(item: EvalItem, judge: Judge) -> frozenset[str] | None:
+def _labelled(item: EvalItem, judge: Judge) -> frozenset[str] | None:
     """Policies the item has labels for; None for all, also where only the item as a whole has one."""
     known = {*item.areas, *(rule.partition("#")[0] for rule in item.rules)}
     everything = {policy.policy for policy in judge.policies}

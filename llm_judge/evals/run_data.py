@@ -21,7 +21,7 @@ BASELINES = {
     "constant": "constant answer",
     "keywords": "keyword list",
     "tfidf": "TF-IDF + logistic regression",
-    "untuned": "untuned packaged model",
+    "untuned": "untuned packaged model, areas only",
     "free-form": "free-form JSON judge",
 }
 

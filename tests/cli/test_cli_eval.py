@@ -156,6 +156,27 @@ def test_doctor_finds_a_leak_and_a_flipped_label(folder: Path, llm_judge: Callab
     assert "harvest" not in done.out
 
 
+def test_figures_of_baselines_are_written_for_every_suite(
+    folder: Path, llm_judge: Callable[..., Run]
+) -> None:
+    labelled(folder, "train", rows(1))
+    labelled(folder, "dev", rows(2))
+    which = ("--data", folder, "--which", "constant", "--which", "tfidf", "--figures")
+    missing = llm_judge("eval", "baselines", "sms_spam", *which, "kept")
+    assert (missing.code, "there is no folder `kept`" in missing.err) == (2, True)
+    Path("kept").mkdir()
+    assert llm_judge("eval", "baselines", "sms_spam", *which, "kept").code == 0
+    (suite,) = json.loads(Path("kept/figures.json").read_text())["suites"]
+    assert (suite["suite"], suite["items"], len(suite["policy_digest"])) == ("sms_spam", 30, 64)
+    cells = [(s["name"], c) for s in suite["systems"] for c in s["cells"] if c["key"] == "integrity/spam"]
+    auroc = {name: cell["metrics"]["auroc"] for name, cell in cells}
+    assert auroc["constant"]["value"] == 0.5
+    assert auroc["tfidf"]["value"] == 1.0
+    shown = Path("kept/README.md").read_text()
+    assert "spam | integrity/spam | 30 | 15 | 1.00 |" in shown
+    assert "Big sale" not in shown + Path("kept/figures.json").read_text()
+
+
 def test_baselines_answer_the_same_items(folder: Path, llm_judge: Callable[..., Run]) -> None:
     labelled(folder, "train", rows(1))
     labelled(folder, "dev", rows(2))

@@ -105,7 +105,7 @@ def test_every_baseline_has_a_row_and_what_was_not_run_has_its_command(data: dic
 def test_a_run_that_is_a_baseline_is_its_own_row() -> None:
     run = RunData("untuned", {}, tuple(table((True, 0.9), (False, 0.1))))
     section = outcomes_of(to_markdown(report_data(run, [], {}, draws=0)), "Against baselines")
-    assert "| untuned packaged model | is this run |" in section
+    assert "| untuned packaged model, areas only | is this run |" in section
     assert "--which untuned" not in section
 
 

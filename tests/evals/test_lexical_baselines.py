@@ -10,7 +10,7 @@ from labelled_items import eval_item
 
 from llm_judge.errors import UsageError
 from llm_judge.evals.keyword_baseline import terms_of
-from llm_judge.evals.lexical_baselines import BASELINES, lexical_outcomes
+from llm_judge.evals.lexical_baselines import BASELINES, LexicalJudge
 from llm_judge.evals.outcomes import EvalItem, ItemOutcome, Kind
 
 AREA = "garden/pests"
@@ -44,6 +44,12 @@ def texts(prefix: str, number: int, seed: int) -> list[EvalItem]:
 
 
 TRAIN, ITEMS = texts("t", 120, 1), texts("d", 30, 2)
+
+
+def lexical_outcomes(
+    name: str, train: Sequence[EvalItem], items: Sequence[EvalItem], areas: Sequence[str], seed: int = 0
+) -> list[ItemOutcome]:
+    return LexicalJudge(name, train, items, seed).outcomes(items, areas)
 
 
 def probabilities(found: Sequence[ItemOutcome], key: str) -> list[float | None]:
@@ -132,3 +138,10 @@ def test_wrong_use_is_one_clear_line() -> None:
         lexical_outcomes("tfidf", [], ITEMS, [AREA])
     with pytest.raises(UsageError, match="`d0` is to be learnt from and answered"):
         lexical_outcomes("tfidf", [*TRAIN, ITEMS[0]], ITEMS, [AREA])
+
+
+@pytest.mark.parametrize("name", sorted(BASELINES))
+def test_suites_share_what_was_learnt_once(name: str) -> None:
+    both = LexicalJudge(name, TRAIN, ITEMS)
+    parts = both.outcomes(ITEMS[:9], [AREA]) + both.outcomes(ITEMS[9:], [AREA])
+    assert parts == lexical_outcomes(name, TRAIN, ITEMS, [AREA])

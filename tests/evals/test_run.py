@@ -11,7 +11,7 @@ from samples import OPEN, compiled, make_policy, make_rule
 
 from llm_judge.engines.scripted import ScriptedEngine, ScriptedRead
 from llm_judge.errors import EngineError
-from llm_judge.evals.outcomes import Answer, EvalItem, ItemOutcome, Kind
+from llm_judge.evals.outcomes import Answer, Ask, EvalItem, ItemOutcome, Kind
 from llm_judge.evals.run import items_digest, run_identity, run_items
 from llm_judge.evals.run_folder import RunFolder, read_outcomes
 from llm_judge.judge import Judge
@@ -119,13 +119,23 @@ def test_asks_only_what_labels_can_score_and_answers_the_same(tmp_path: Path) ->
     both = Judge(compiled(POLICY, other), ScriptedEngine(reads=reads))
     items = [*ITEMS[:2], replace(ITEMS[2], areas={}, rules={}, harmful=True)]
     found = {}
-    for labelled_only in (False, True):
-        with RunFolder(tmp_path / str(labelled_only), run_identity(both, items, {})) as run:
-            run_items(both, items, run, labelled_only=labelled_only)
-            found[labelled_only] = run.outcomes
-    asked = [{a.key for a in outcome.answers if a.kind is Kind.AREA} for outcome in found[True]]
+    for ask in Ask:
+        with RunFolder(tmp_path / ask, run_identity(both, items, {})) as run:
+            run_items(both, items, run, ask=ask)
+            found[ask] = run.outcomes
+    asked = [{a.key for a in outcome.answers if a.kind is Kind.AREA} for outcome in found[Ask.LABELLED]]
     # The third has a label as a whole only, and takes every policy to score.
     assert asked == [{"garden/plants"}, {"garden/plants"}, {"garden/plants", "garden/tools"}]
-    assert [any(a.kind is Kind.ITEM for a in o.answers) for o in found[True]] == [False, False, True]
-    for whole, part in zip(found[False], found[True], strict=True):
+    assert [any(a.kind is Kind.ITEM for a in o.answers) for o in found[Ask.LABELLED]] == [False, False, True]
+    for whole, part in zip(found[Ask.ALL], found[Ask.LABELLED], strict=True):
         assert set(part.answers) <= set(whole.answers)
+    for part, ranked in zip(found[Ask.LABELLED], found[Ask.AREAS], strict=True):
+        rules = [a for a in part.answers if a.kind is Kind.RULE]
+        assert rules
+        assert probabilities(ranked) == {
+            k: p for k, p in probabilities(part).items() if k[0] is not Kind.RULE
+        }
+
+
+def probabilities(outcome: ItemOutcome) -> dict[tuple[Kind, str], float | None]:
+    return {(answer.kind, answer.key): answer.probability for answer in outcome.answers}
