@@ -77,11 +77,11 @@ def as_blocks(found: Mapping[str, Any], command: str) -> list[Block]:
         command: that makes them.
     """
     intro = (
-        f"What counting words and the untuned model achieve on the suites, made by {command} and not to be "
-        "edited. n counts labelled answers, yes those that apply; beside each value stands its 95 % "
-        "interval, from resamples of whole groups. The models answer areas only here. A constant has AUROC 0.5 and "
-        "as AUPRC the share of yes. The file figures.json also holds precision, recall, F1, false positive "
-        "rate and Brier score, with every digest and version."
+        f"What counting words and the untuned model achieve on the suites, made by {command} and not to "
+        "be edited. n counts labelled answers, yes those that apply; beside each value stands its 95 % "
+        "interval, from resamples of whole groups. The models answer areas only here. A constant has AUROC "
+        "0.5 and as AUPRC the share of yes. The file figures.json also holds precision, recall, F1, false "
+        "positive rate and Brier score, with every digest and version."
     )
     blocks: list[Block] = [Heading("Baselines", 1), Paragraph(plain(intro))]
     names = list(dict.fromkeys(s["name"] for suite in found["suites"] for s in suite["systems"]))
