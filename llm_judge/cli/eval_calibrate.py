@@ -29,6 +29,8 @@ def calibrate(
     target, so it holds on other rows like these. Never calibrate on rows that you report.
 
       llm-judge eval calibrate runs/core-text --out calibration.json
+
+      llm-judge judge posts.jsonl --calibration calibration.json
     """
     from llm_judge.calibration import Method, write_calibration
     from llm_judge.cli.report_file import check_writable
