@@ -19,11 +19,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 
+from llm_judge.calibration import Calibration, identity_of
 from llm_judge.compile import CompiledArea, CompiledPolicy, CompiledRule
 from llm_judge.content.content import Content, Segment
 from llm_judge.content.normalise import neutralise
 from llm_judge.content.windows import windows
-from llm_judge.decision import check_thresholds, decide
+from llm_judge.decision import decide, threshold_gaps
 from llm_judge.engines.protocol import Engine, GenerateRequest, Reading, ReadRequest
 from llm_judge.errors import ContentError, JudgeError
 from llm_judge.policy.model import Action, OnError
@@ -61,23 +62,23 @@ class JudgeSettings:
     """How a judge works.
 
     Attributes:
-        thresholds: where probabilities turn into outcomes.
+        thresholds: where probabilities turn into outcomes, for rules without a calibrated band.
         explain: when verdicts are explained.
         explain_at_most: explanations per item, worst verdicts first; others are marked ``skipped``.
         window_tokens: longest window of content, in tokens; longer content is judged in windows.
-        calibration: threshold name → probability, from a calibration file; None for none.
+        calibration: what ladders and bands of rules compare with; None for stand-ins.
     """
 
     thresholds: Thresholds = field(default_factory=Thresholds)
     explain: Explain = Explain.AUTO
     explain_at_most: int = 3
     window_tokens: int = 512
-    calibration: Mapping[str, float] | None = None
+    calibration: Calibration | None = None
 
     @property
     def digest(self) -> str:
         """SHA-256 of what can change a decision; explaining more or less does not."""
-        calibration = None if self.calibration is None else dict(self.calibration)
+        calibration = None if self.calibration is None else self.calibration.digest
         meaning = [asdict(self.thresholds), calibration, self.window_tokens]
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 
@@ -113,8 +114,12 @@ class _Stopwatch:
 class Judge:
     """Judges contents by compiled policies with one engine.
 
+    Attributes:
+        gaps: thresholds that ladders name and the calibration does not give; a reason to warn, none to stop.
+
     Raises:
-        UsageError: an action ladder names a threshold that no calibration knows.
+        UsageError: an action ladder names a threshold that no calibration knows, or the calibration was
+            made for other policies, or another prompt, model or adapter.
     """
 
     def __init__(
@@ -124,9 +129,19 @@ class Judge:
         self.engine = engine
         self.settings = settings or JudgeSettings()
         self.policies = [area.policy for area in compiled.areas]
-        self.run = RunIdentity(compiled.digest, compiled.prompt_digest, self.settings.digest, engine.info)
-        check_thresholds(self.policies, self.settings.calibration)
+        calibration = self.settings.calibration
+        if calibration is not None:
+            calibration.refuse_other(identity_of(compiled, engine.info))
+        self.run = RunIdentity(
+            compiled.digest,
+            compiled.prompt_digest,
+            self.settings.digest,
+            engine.info,
+            None if calibration is None else calibration.digest,
+        )
+        self.gaps = threshold_gaps(self.policies, calibration)
         self._rules = {rule.key: rule for rule in compiled.rules}
+        self._thresholds = {key: self._thresholds_of(key) for key in self._rules}
 
     def judge(self, content: Content) -> DecisionRecord:
         """Judge one content; raises ``EngineError`` when the engine cannot answer."""
@@ -216,6 +231,14 @@ class Judge:
                 failed[i] = error
         return opened, failed
 
+    def _thresholds_of(self, rule: str) -> Thresholds:
+        """The settings, with the band that was calibrated for the rule, where one was."""
+        calibration = self.settings.calibration
+        band = None if calibration is None else calibration.band(rule)
+        if band is None:
+            return self.settings.thresholds
+        return replace(self.settings.thresholds, fires_at=band.fires_at, clear_below=band.clear_below)
+
     def _windows(self, item: int, content: Content, asked: frozenset[str] | None) -> list[_Window]:
         special = self.engine.special_tokens
         bare = self.engine.count_tokens(
@@ -263,7 +286,7 @@ class Judge:
         requests = [ReadRequest(w.prompt, tuple(rule.question for rule in w.open_rules)) for w in asked]
         for window, readings in zip(asked, self.engine.read(requests), strict=True):
             for rule, reading in zip(window.open_rules, readings, strict=True):
-                window.verdicts[rule.key] = verdict_from_reading(rule, reading, self.settings.thresholds)
+                window.verdicts[rule.key] = verdict_from_reading(rule, reading, self._thresholds[rule.key])
 
     def _worst(self, parts: Sequence[_Window]) -> dict[str, tuple[Verdict, _Window]]:
         """The worst window's verdict of each rule, in policy order, and that window."""

@@ -27,18 +27,24 @@ RECORD_SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """What must be equal for two records to be comparable: the run, not the item."""
+    """What must be equal for two records to be comparable: the run, not the item.
+
+    ``calibration_digest`` is None without a calibration, and then not written.
+    """
 
     policy_digest: str
     prompt_digest: str
     settings_digest: str
     engine: EngineInfo
+    calibration_digest: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain data, in the order it is written."""
+        calibration = {"calibration_digest": self.calibration_digest} if self.calibration_digest else {}
         return {
             "policy_digest": self.policy_digest,
             "prompt_digest": self.prompt_digest,
+            **calibration,
             "settings_digest": self.settings_digest,
             **asdict(self.engine),
         }

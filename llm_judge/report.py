@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from llm_judge.compile import CompiledPolicy
+from llm_judge.decision import Effect, Gap
 from llm_judge.errors import ExitCode
 from llm_judge.policy.model import Action
 from llm_judge.record import DecisionRecord
@@ -29,6 +31,7 @@ _STYLE = {
     Action.REMOVE: "bold red",
 }
 _MAX_QUOTE = 160
+_MOST_POLICIES = 4  # named in one warning
 _MOST_UNEXPLAINED = 3  # rules shown without an explanation, where fewer than this have one
 
 
@@ -42,6 +45,7 @@ class Tally:
     skipped: int = 0
     milliseconds: float = 0.0
     uncalibrated: bool = False
+    in_part: bool = False  # a calibration was given, with gaps
 
     def add(self, record: DecisionRecord) -> None:
         """Count one record."""
@@ -52,6 +56,7 @@ class Tally:
             return
         self.undecided += record.decision.undecided
         self.uncalibrated |= not record.decision.calibrated
+        self.in_part |= record.run.calibration_digest is not None
 
     def exit_code(self) -> ExitCode:
         """3 if any item has no decision of its own, else 1 if anything is not allowed, else 0."""
@@ -73,7 +78,7 @@ class Tally:
         if total:
             line += f"; {self.milliseconds / total:.0f} ms an item"
         if self.uncalibrated:
-            line += "; thresholds are not calibrated"
+            line += f"; {'some ' if self.in_part else ''}thresholds are not calibrated"
         return line
 
 
@@ -144,6 +149,8 @@ def why(record: DecisionRecord, titles: dict[str, str]) -> Text:
     for verdict in told:
         lines.append_text(_verdict(verdict, titles))
     lines.append_text(_others(shown, len(told)))
+    for gap in record.decision.gaps if record.decision else ():
+        lines.append(f"{printable(_gap(gap))}\n", style="dim")
     for note in record.item["coverage"]["notes"]:
         lines.append(f"{printable(note)}\n", style="dim")
     lines.rstrip()
@@ -157,6 +164,38 @@ def _others(shown: list[Verdict], told: int) -> Text:
         return Text()
     summary = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
     return Text(f"of {len(shown)} rules that are not clear: {summary} (--json lists all)\n", style="dim")
+
+
+def _gap(gap: Gap) -> str:
+    """What became of the steps of one policy that name a threshold which it has not."""
+    return f"calibrated.{gap.threshold} of {gap.policy}: {_EFFECTS[gap.effect]} ({gap.reason})"
+
+
+_EFFECTS = {
+    Effect.SHARED: "that over all areas stands in",
+    Effect.NEVER: "its steps never match",
+    Effect.ALWAYS: "its steps match all that fires",
+}
+
+
+def gaps_line(gaps: Iterable[Gap]) -> str | None:
+    """One line for the start of a run: what the calibration lacks, for whom, and what it does then.
+
+    None where it lacks nothing.
+    """
+    policies: dict[tuple[Effect, str], list[str]] = {}
+    for gap in gaps:
+        policies.setdefault((gap.effect, gap.threshold), []).append(gap.policy)
+    parts = [
+        f"{threshold} of {_few(names)}: {_EFFECTS[effect]}"
+        for (effect, threshold), names in sorted(policies.items())
+    ]
+    return f"the calibration has gaps: {'; '.join(parts)}" if parts else None
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - _MOST_POLICIES
+    return ", ".join(names[:_MOST_POLICIES]) + (f" and {more} more" if more > 0 else "")
 
 
 def printable(text: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from llm_judge.calibration import Band, Calibration, Entry, Identity, Method, Threshold, identity_of
 from llm_judge.compile import CompiledPolicy, TargetModel, compile_policies
 from llm_judge.content.content import Content, Coverage, Modality, Segment, SegmentKind
 from llm_judge.engines.protocol import Reading
@@ -93,6 +94,44 @@ def opened(*reads: tuple[str, str, dict[str, float]], **changes: Any) -> Scripte
     """An engine that opens every area and answers rules from (rule id, words in the body, labels)."""
     lines = [ScriptedRead(f"*#{rule}", words, labels) for rule, words, labels in reads]
     return ScriptedEngine(reads=[*lines, ScriptedRead("area:*", "", OPEN)], **changes)
+
+
+def make_entry(key: str, band: tuple[float, float] | None = None, **thresholds: float | None) -> Entry:
+    """The calibration of an area or rule: thresholds by name, None for one that was not reached."""
+    return Entry(
+        key=key,
+        method=Method.TEMPERATURE,
+        temperature=1.0,
+        n=100,
+        positives=50,
+        thresholds=make_thresholds(thresholds),
+        band=None if band is None else Band(clear_below=band[0], fires_at=band[1]),
+    )
+
+
+def make_thresholds(values: Mapping[str, float | None]) -> dict[str, Threshold]:
+    """Thresholds by name; None for one that was not reached."""
+    return {
+        name: Threshold(at=at, reason="the best lower bound is 0.50" if at is None else None)
+        for name, at in values.items()
+    }
+
+
+def make_calibration(
+    *entries: Entry,
+    shared: Mapping[str, float | None] | None = None,
+    of: CompiledPolicy | None = None,
+    **changes: Any,
+) -> Calibration:
+    """A calibration for policies behind the scripted engine, or for nothing that exists."""
+    nothing = Identity(policy="p" * 64, prompt="t" * 64, model="m" * 64, adapter=None)
+    data: dict[str, Any] = {
+        "schema": 1,
+        "identity": nothing if of is None else identity_of(of, ScriptedEngine().info),
+        "entries": entries,
+        "shared": make_thresholds(shared or {}),
+    }
+    return Calibration(**data | changes)
 
 
 # One policy, an engine that finds nothing, and what it says of one text; for tests of what comes after.

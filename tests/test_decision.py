@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import make_policy, make_rule
+from samples import make_calibration, make_entry, make_policy, make_rule
 
-from llm_judge.decision import Decision, check_thresholds, decide, threshold_value
+from llm_judge.calibration import Calibration
+from llm_judge.decision import Decision, Effect, Gap, decide, threshold_gaps, threshold_value
 from llm_judge.errors import UsageError
 from llm_judge.policy.model import Action, ActionStep, OnError, Policy
 from llm_judge.verdict import Outcome, Verdict
@@ -134,30 +135,77 @@ def test_thresholds_come_from_the_calibration_and_stand_ins_are_flagged() -> Non
     found = [verdict(probability=0.85)]
     assert decide(found, [NAMED]) == Decision(Action.ALLOW, ("garden/plants#R1",), (), None, False)
     assert decide([verdict(probability=0.9)], [NAMED]).action is Action.REMOVE
-    calibrated = decide(found, [NAMED], {"precision_95": 0.85})
-    assert (calibrated.action, calibrated.calibrated) == (Action.REMOVE, True)
     assert decide(found, [LADDER]).calibrated
 
 
-@pytest.mark.parametrize("calibration", [None, {"other": 0.5}])
-def test_an_unknown_threshold_is_named_with_the_known_ones(calibration: dict[str, float] | None) -> None:
+def test_each_policy_has_its_own_thresholds() -> None:
+    other = policy(step(Action.REMOVE, probability_at_least="calibrated.precision_95"), name="market/sales")
+    calibration = make_calibration(
+        make_entry("garden/plants", precision_95=0.8),
+        make_entry("market/sales", precision_95=0.9),
+        shared={"precision_95": 0.1},
+    )
+    fired = [verdict(probability=0.85), verdict("market/sales#R2", probability=0.85)]
+    decision = decide(fired, [NAMED, other], calibration)
+    assert (decision.action, decision.determining_rules) == (Action.REMOVE, ("garden/plants#R1",))
+    assert (decision.calibrated, decision.gaps) == (True, ())
+
+
+def test_the_thresholds_of_all_areas_stand_in_and_that_is_seen() -> None:
+    calibration = make_calibration(
+        shared={"precision_95": 0.8}, left_out={"garden/plants": "3 positives, 29 needed"}
+    )
+    decision = decide([verdict(probability=0.85)], [NAMED], calibration)
+    assert (decision.action, decision.calibrated) == (Action.REMOVE, False)
+    reason = "the policy has no thresholds of its own: 3 positives, 29 needed"
+    assert decision.gaps == (Gap("garden/plants", "precision_95", Effect.SHARED, reason),)
+    quiet = decide([verdict(outcome=Outcome.CLEAR)], [NAMED], calibration)
+    assert (quiet.calibrated, quiet.gaps) == (True, ())  # no ladder was walked
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_what_calibration_could_not_show_never_removes_and_never_lets_through(own: bool) -> None:
+    ladder = policy(
+        step(Action.REMOVE, probability_at_least="calibrated.precision_95"),
+        step(Action.REVIEW, probability_at_least="calibrated.recall_90"),
+    )
+    missing = {"precision_95": None, "recall_90": None}
+    entries = [make_entry("garden/plants", **missing)] if own else []
+    calibration = make_calibration(
+        *entries, shared={"precision_95": 0.1, "recall_90": 0.99} if own else missing
+    )
+    for probability in (0.0, 1.0):
+        decision = decide([verdict(probability=probability)], [ladder], calibration)
+        assert (decision.action, decision.calibrated) == (Action.REVIEW, False)
+    assert [(gap.threshold, gap.effect) for gap in decision.gaps] == [
+        ("precision_95", Effect.NEVER),
+        ("recall_90", Effect.ALWAYS),
+    ]
+    assert all("the best lower bound is 0.50" in gap.reason for gap in decision.gaps)
+    strict = decide([verdict()], [NAMED], calibration)
+    assert (strict.action, strict.calibrated) == (Action.ALLOW, True)  # no promise was broken
+    assert decision.gaps == threshold_gaps([ladder], calibration)  # known before anything is judged
+
+
+@pytest.mark.parametrize("calibration", [None, make_calibration(shared={"other": 0.5})])
+def test_an_unknown_threshold_is_named_with_the_known_ones(calibration: Calibration | None) -> None:
     unknown = policy(step(Action.REMOVE, probability_at_least="calibrated.nosuch"))
     known = "other" if calibration else "precision_90, precision_95, recall_90, recall_95"
     for call in (
-        lambda: check_thresholds([unknown], calibration),
+        lambda: threshold_gaps([unknown], calibration),
         lambda: decide([verdict()], [unknown], calibration),
     ):
         with pytest.raises(
-            UsageError, match=r"threshold `calibrated\.nosuch` is not in the calibration"
+            UsageError, match=r"`garden/plants` names the threshold `calibrated\.nosuch`, which is not"
         ) as caught:
             call()
         assert caught.value.hint == f"known thresholds: {known}"
 
 
 def test_threshold_values() -> None:
-    assert threshold_value(0.25, None) == 0.25
-    assert threshold_value("calibrated.x", {"x": 0.4}) == 0.4
-    check_thresholds([NAMED, LADDER], None)
+    assert threshold_value(0.25, "garden/plants", None) == 0.25
+    assert threshold_value("calibrated.x", "garden/plants", make_calibration(shared={"x": 0.4})) == 0.4
+    assert threshold_gaps([NAMED, LADDER], None) == ()
 
 
 VERDICTS = st.builds(

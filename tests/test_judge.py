@@ -7,8 +7,19 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import BANDS, OPEN, compiled, make_content, make_policy, make_rule, opened
+from samples import (
+    BANDS,
+    OPEN,
+    compiled,
+    make_calibration,
+    make_content,
+    make_entry,
+    make_policy,
+    make_rule,
+    opened,
+)
 
+from llm_judge.calibration import Entry
 from llm_judge.content.content import Content, Modality
 from llm_judge.content.text import from_text
 from llm_judge.engines.scripted import ScriptedEngine, ScriptedRead
@@ -190,8 +201,80 @@ def test_a_rule_whose_answer_ignored_the_format_is_not_explained() -> None:
 def test_what_can_change_a_decision_marks_the_run_and_explaining_does_not() -> None:
     plain = judge(ScriptedEngine()).run.settings_digest
     assert judge(ScriptedEngine(), explain=Explain.ALWAYS).run.settings_digest == plain
-    for changed in ({"window_tokens": 300}, {"thresholds": Thresholds(fires_at=0.7)}, {"calibration": {}}):
+    for changed in ({"window_tokens": 300}, {"thresholds": Thresholds(fires_at=0.7)}):
         assert judge(ScriptedEngine(), **changed).run.settings_digest != plain
+
+
+def test_another_calibration_is_another_run_and_decision_and_none_leaves_no_trace() -> None:
+    found = [
+        judge(ScriptedEngine(), calibration=each).judge(make_content("Hm."))
+        for each in (
+            None,
+            make_calibration(of=compiled(PLANTS)),
+            make_calibration(make_entry("garden/plants", x=0.5), of=compiled(PLANTS)),
+            make_calibration(make_entry("garden/plants", x=0.5), of=compiled(PLANTS)),
+        )
+    ]
+    assert len({record.decision_id for record in found}) == 3
+    assert found[2].decision_id == found[3].decision_id
+    digests = [record.as_json()["run"].get("calibration_digest") for record in found]
+    assert digests[0] is None
+    assert digests[1] != digests[2] == digests[3]
+    assert "calibration_digest" not in found[0].as_json()["run"]
+
+
+@pytest.mark.parametrize(
+    ("entries", "outcomes"),
+    [
+        ([], ["abstain", "abstain", "abstain"]),  # as BANDS say
+        ([make_entry("garden/plants", (0.3, 0.45))], ["violates"] * 3),
+        ([make_entry("garden/plants", (0.3, 0.45)), make_entry("garden/plants#R1")], ["violates"] * 3),
+        (
+            [make_entry("garden/plants", (0.3, 0.45)), make_entry("garden/plants#R1", (0.51, 0.9))],
+            ["clear", "violates", "violates"],
+        ),
+        ([make_entry("garden/plants#R2", (0.1, 0.45))], ["abstain", "violates", "abstain"]),
+        ([make_entry("market/sales", (0.3, 0.45))], ["abstain", "abstain", "abstain"]),
+    ],
+)
+def test_a_rule_fires_by_its_own_band_else_its_areas_else_the_settings(
+    entries: list[Entry], outcomes: list[str]
+) -> None:
+    calibration = make_calibration(*entries, of=compiled(PLANTS))
+    record = judge(opened(("*", "", UNSURE)), calibration=calibration).judge(make_content("Hm."))
+    assert [verdict.outcome.value for verdict in record.verdicts] == outcomes
+    assert [verdict.probability for verdict in record.verdicts] == pytest.approx([0.5] * 3)  # as read
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"policy": "q" * 64}, "the calibration was made for another policy: policy `qqqqqqqqqqqq`, not `"),
+        ({"prompt": "q"}, "made for another prompt"),
+        ({"model": "q"}, "made for another model"),
+        ({"adapter": "q"}, "made for another adapter"),
+    ],
+)
+def test_a_calibration_of_something_else_is_refused_before_anything_is_judged(
+    changes: dict[str, str], message: str
+) -> None:
+    mine = make_calibration(of=compiled(PLANTS))
+    other = mine.model_copy(update={"identity": mine.identity.model_copy(update=changes)})
+    judge(ScriptedEngine(), calibration=mine)
+    with pytest.raises(UsageError, match=message):
+        judge(ScriptedEngine(), calibration=other)
+
+
+def test_a_judge_starts_with_gaps_and_says_which() -> None:
+    named = make_policy(
+        actions=(ActionStep(probability_at_least="calibrated.precision_95", do=Action.REMOVE),)
+    )
+    calibration = make_calibration(shared={"precision_95": None}, of=compiled(named, SALES))
+    started = judge(opened(("R1", "", FIRES)), named, SALES, calibration=calibration)
+    assert [(gap.policy, gap.threshold) for gap in started.gaps] == [("garden/plants", "precision_95")]
+    record = started.judge(make_content("Drown it."))
+    assert record.action is Action.ALLOW
+    assert record.as_json()["decision"]["gaps"][0]["effect"] == "never"
 
 
 def test_rules_that_were_not_asked_are_never_explained() -> None:
@@ -276,7 +359,8 @@ def test_an_unknown_threshold_is_found_before_anything_is_judged() -> None:
     wrong = make_policy(actions=(ActionStep(probability_at_least="calibrated.nosuch", do=Action.REMOVE),))
     with pytest.raises(UsageError, match="nosuch"):
         judge(ScriptedEngine(), wrong)
-    judge(ScriptedEngine(), wrong, calibration={"nosuch": 0.5})
+    known = make_calibration(shared={"nosuch": 0.5}, of=compiled(wrong))
+    judge(ScriptedEngine(), wrong, calibration=known)
 
 
 def test_a_record_says_what_was_judged_and_by_what() -> None:

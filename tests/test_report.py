@@ -14,13 +14,13 @@ from rich.console import Console
 from samples import JUDGE, compiled, make_content, make_policy, make_rule, opened
 
 from llm_judge.content.content import Coverage, Modality, Segment, SegmentKind
-from llm_judge.decision import Abstention, Decision
+from llm_judge.decision import Abstention, Decision, Effect, Gap
 from llm_judge.engines.scripted import ScriptedEngine
 from llm_judge.errors import ContentDamaged, ExitCode
 from llm_judge.judge import Judge
 from llm_judge.policy.model import Action, Policy
 from llm_judge.record import DecisionRecord
-from llm_judge.report import RecordPrinter, Tally, place, printable, records_table, why
+from llm_judge.report import RecordPrinter, Tally, gaps_line, place, printable, records_table, why
 from llm_judge.verdict import Evidence, Outcome, resolve
 
 MakeRecord = Callable[..., DecisionRecord]
@@ -202,6 +202,16 @@ def test_the_last_line_counts_everything() -> None:
         "4 already done; 32 ms an item; thresholds are not calibrated"
     )
     assert Tally().line() == "0 judged"
+
+
+def test_one_line_says_what_a_calibration_lacks() -> None:
+    assert gaps_line([]) is None
+    many = [Gap(f"a/p{n}", "precision_95", Effect.NEVER, "why") for n in range(6)]
+    line = gaps_line([*many, Gap("a/p0", "recall_90", Effect.ALWAYS, "why")])
+    assert line == (
+        "the calibration has gaps: recall_90 of a/p0: its steps match all that fires; "
+        "precision_95 of a/p0, a/p1, a/p2, a/p3 and 2 more: its steps never match"
+    )
 
 
 def test_json_lines_survive_what_is_not_unicode(

@@ -11,7 +11,7 @@ from llm_judge.cli.eval_report import RunArgument
 from llm_judge.errors import UsageError
 
 if TYPE_CHECKING:
-    from llm_judge.evals.calibration import Calibration
+    from llm_judge.calibration import Calibration
 
 
 def calibrate(
@@ -29,27 +29,21 @@ def calibrate(
     target, so it holds on other rows like these. Never calibrate on rows that you report.
 
       llm-judge eval calibrate runs/core-text --out calibration.json
+
+      llm-judge judge posts.jsonl --calibration calibration.json
     """
+    from llm_judge.calibration import Method, write_calibration
     from llm_judge.cli.report_file import check_writable
     from llm_judge.evals.calibrate import calibrate as fit
-    from llm_judge.evals.calibration import Identity, Method, data_digest, write_calibration
-    from llm_judge.evals.run_folder import read_manifest, read_outcomes
+    from llm_judge.evals.calibrated import identity_of_run
+    from llm_judge.evals.run_data import read_run
 
     if method not in set(Method):
         raise UsageError(f"unknown --method `{method}`", f"choose from {', '.join(Method)}")
     check_writable(out)
-    judge = read_manifest(run).get("judge")
-    if judge is None:
-        raise UsageError(f"`{run}` was not answered by a judge", "calibrate a run of `llm-judge eval run`")
-    outcomes = read_outcomes(run)
-    identity = Identity(
-        policy=judge["policy_digest"],
-        prompt=judge["prompt_digest"],
-        model=judge["model_digest"],
-        adapter=judge["adapter_digest"],
-        data=data_digest(outcomes),
-    )
-    found = fit(outcomes, identity, method=Method(method))
+    answered = read_run(run)
+    identity = identity_of_run(answered)
+    found = fit(answered.outcomes, identity, method=Method(method))
     write_calibration(found, out)
     _show(found)
     typer.echo(f"wrote {out}", err=True)
@@ -63,7 +57,7 @@ def _show(found: Calibration) -> None:
     for entry in found.entries:
         for name, each in entry.thresholds.items():
             table.add_row(
-                f"{entry.kind} {entry.key}",
+                entry.key,
                 str(entry.n),
                 name,
                 "not reached" if each.at is None else f"{each.at:.3f}",

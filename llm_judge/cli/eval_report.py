@@ -14,6 +14,8 @@ from llm_judge.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rich.console import Console
+
     from llm_judge.evals.run_data import RunData
 
 _SHOWN = {
@@ -44,6 +46,15 @@ def report(
         list[Path] | None,
         typer.Option("--against", metavar="RUN", help="Another run over the same items; may be given often."),
     ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibration",
+            metavar="FILE",
+            help="Also score at the thresholds of this file from `llm-judge eval calibrate`, made for the "
+            "same judge from other rows.",
+        ),
+    ] = None,
     data: DataFolder = None,
     out: Annotated[
         Path | None,
@@ -60,6 +71,7 @@ def report(
 
       llm-judge eval report runs/core-text --data DATA_FOLDER --out report.html
     """
+    from llm_judge.calibration import read_calibration
     from llm_judge.cli.report_file import check_writable, write_text
     from llm_judge.evals.eval_report import report_data, to_html, to_markdown
     from llm_judge.evals.run_data import read_run
@@ -68,10 +80,11 @@ def report(
         if out.suffix.lower() not in (".html", ".md", ".json"):
             raise UsageError(f"`{out}` has no known ending", "end it with .html, .md or .json")
         check_writable(out)
+    calibrated = None if calibration is None else read_calibration(calibration)
     main = read_run(run)
     others = _baselines(main, baselines or run.parent / "baselines")
     others += [read_run(folder, f"{folder.parent.name}/{folder.name}") for folder in against or ()]
-    found = report_data(main, others, _words(main, data), draws=draws)
+    found = report_data(main, others, _words(main, data), calibration=calibrated, draws=draws)
     if as_json:
         typer.echo(json.dumps({**found, "texts": {}}, ensure_ascii=False))
     elif out is None:
@@ -104,10 +117,29 @@ def _show(found: Mapping[str, Any]) -> None:
                     counts = (str(cell["counts"][count]) for count in ("n", "positives"))
                     table.add_row(name, *counts, *(_number(cell["metrics"][metric]) for metric in _SHOWN))
         console.print(table)
+    if found["calibrated"]:
+        _show_calibrated(found["calibrated"], console)
     absent = [system["name"] for system in found["systems"] if not system["ran"]]
     if absent:
         console.print(f"baselines not run: {', '.join(absent)} (llm-judge eval baselines)")
     console.print("95 % intervals below each number; plots, slices and worst errors: --out report.html")
+
+
+def _show_calibrated(found: Mapping[str, Any], console: Console) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from llm_judge.evals.report_calibrated import threshold_name
+
+    title = "at calibrated thresholds" + (", fitted on these rows" if found["fitted_on"] == "these" else "")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for label in ("question", "threshold", "at", "precision", "recall", "F1"):
+        table.add_column(label, no_wrap=label != "question", overflow="fold")
+    for row in found["thresholds"]:
+        at = "not reached" if row["at"] is None else f"{row['at']:.3f}"
+        numbers = (_number(row["metrics"][name]) for name in ("precision", "recall", "f1"))
+        table.add_row(row["key"], threshold_name(row), at, *numbers)
+    console.print(table)
 
 
 def _questions(found: Mapping[str, Any]) -> list[tuple[str, str]]:

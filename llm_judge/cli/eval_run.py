@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llm_judge.cli.options import DataFolder, EngineSpec, Policies, Seed
+from llm_judge.cli.options import CalibrationFile, DataFolder, EngineSpec, Policies, Seed, warn_of_gaps
 from llm_judge.errors import UsageError
 from llm_judge.evals.outcomes import Ask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from llm_judge.calibration import Calibration
     from llm_judge.engines.protocol import Engine
     from llm_judge.evals.outcomes import EvalItem
     from llm_judge.evals.suite import Suite
@@ -55,6 +56,7 @@ def run(
     data: DataFolder = None,
     engine: EngineSpec = "local",
     policies: Policies = None,
+    calibration: CalibrationFile = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Also explain, so that evidence can be scored; much slower.")
     ] = False,
@@ -77,21 +79,18 @@ def run(
 
       llm-judge eval run core-text --data DATA_FOLDER --limit 2000 --engine local:base --out runs/untuned
     """
+    from llm_judge.calibration import read_calibration
     from llm_judge.engines.open import open_engine
 
+    calibrated = None if calibration is None else read_calibration(calibration)
     plans = [read_suite(name, data, policies, limit=limit, sample=sample, seed=seed) for name in suites]
     opened = open_engine(engine)
     options = {"limit": limit, "sample": sample, "seed": seed, "explain": explain, "ask": ask.value}
-    for suite, chosen, items in plans:
-        run_one(
-            suite,
-            build_judge(chosen, opened, explain=explain),
-            items,
-            out / suite.suite,
-            options,
-            data,
-            resume,
-        )
+    # Every judge before the first run: a calibration of something else must not be found after an hour.
+    judges = [build_judge(chosen, opened, explain=explain, calibration=calibrated) for _, chosen, _ in plans]
+    for (suite, _, items), judge in zip(plans, judges, strict=True):
+        warn_of_gaps(judge.gaps)
+        run_one(suite, judge, items, out / suite.suite, options, data, resume)
 
 
 def read_suite(
@@ -114,11 +113,21 @@ def read_suite(
     return suite, chosen, items
 
 
-def build_judge(policies: Sequence[Policy], engine: Engine, *, explain: bool) -> Judge:
-    """Return one judge over the policies of a suite; raises ``UsageError`` where they do not fit."""
+def build_judge(
+    policies: Sequence[Policy],
+    engine: Engine,
+    *,
+    explain: bool,
+    calibration: Calibration | None = None,
+) -> Judge:
+    """Return one judge over the policies of a suite.
+
+    Raises:
+        UsageError: they do not fit the model, or the calibration was made for something else.
+    """
     from llm_judge.evals.judging import build_judges
 
-    judges = build_judges(policies, engine, explain=explain)
+    judges = build_judges(policies, engine, explain=explain, calibration=calibration)
     if len(judges) > 1:
         raise UsageError(
             "the policies of this suite do not fit the model together", "choose fewer with --policies"

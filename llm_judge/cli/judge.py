@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llm_judge.cli.options import BundleFolder, EngineSpec, Only, Overlays, Policies, read_guidelines
+from llm_judge.cli.options import (
+    BundleFolder,
+    CalibrationFile,
+    EngineSpec,
+    Only,
+    Overlays,
+    Policies,
+    read_guidelines,
+    warn_of_gaps,
+)
 from llm_judge.errors import ExitCode, JudgeError, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -39,6 +48,7 @@ def judge(
     overlays: Overlays = None,
     bundle: BundleFolder = None,
     engine: EngineSpec = "local",
+    calibration: CalibrationFile = None,
     explain: Annotated[
         str,
         typer.Option(
@@ -85,7 +95,10 @@ def judge(
     limits = Limits() if max_text_bytes is None else Limits(text_bytes=max_text_bytes)
     # First, because a wrong path or policy must not cost the time of loading a model.
     check_arguments(inputs)
-    judge_ = build_judge(policies, only, engine, explain, overlays=overlays, bundle=bundle)
+    judge_ = build_judge(
+        policies, only, engine, explain, overlays=overlays, bundle=bundle, calibration=calibration
+    )
+    warn_of_gaps(judge_.gaps)
     items = items_from_arguments(inputs, sys.stdin.buffer, limits)
     if out is None:
         code = _run(judge_, items, None, inputs, as_json)
@@ -105,8 +118,10 @@ def build_judge(
     explain_at_most: int = 3,
     overlays: Sequence[str] | None = None,
     bundle: Path | None = None,
+    calibration: Path | None = None,
 ) -> Judge:
-    """Load policies, open the engine and join them; raises what each of them raises."""
+    """Load policies and calibration, open the engine and join them; raises what each of them raises."""
+    from llm_judge.calibration import read_calibration
     from llm_judge.compile import TargetModel, compile_policies
     from llm_judge.engines.open import open_engine
     from llm_judge.judge import Explain, Judge, JudgeSettings
@@ -114,9 +129,12 @@ def build_judge(
     if explain not in set(Explain):
         raise UsageError(f"unknown --explain `{explain}`", "choose never, auto or always")
     chosen, prompts = read_guidelines(policies, only, overlays, bundle)
+    calibrated = None if calibration is None else read_calibration(calibration)
     opened = open_engine(engine)
     target = TargetModel(opened.info.model, opened.info.context_tokens, opened.count_tokens)
-    settings = JudgeSettings(explain=Explain(explain), explain_at_most=explain_at_most)
+    settings = JudgeSettings(
+        explain=Explain(explain), explain_at_most=explain_at_most, calibration=calibrated
+    )
     return Judge(compile_policies(chosen, target, prompts), opened, settings)
 
 

@@ -10,8 +10,9 @@ import typer
 from llm_judge.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from llm_judge.decision import Gap
     from llm_judge.policy.model import Policy
 
 Policies = Annotated[
@@ -55,6 +56,15 @@ EngineSpec = Annotated[
         metavar="ENGINE",
         help="`local` (packaged model with our adapter), `local:base` (without it), "
         "`local:FOLDER` (another adapter).",
+    ),
+]
+CalibrationFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibration",
+        metavar="FILE",
+        help="Thresholds for action ladders and for what fires, from `llm-judge eval calibrate`. Refused "
+        "unless made for the same policies, prompt, model and adapter.",
     ),
 ]
 
@@ -111,3 +121,11 @@ def read_guidelines(
     in_force = BundleStore(bundle).in_force()
     policies = policies_of(in_force, overlays or ())
     return select(policies, list(only)) if only else policies, prompts_of(in_force)
+
+
+def warn_of_gaps(gaps: Iterable[Gap]) -> None:
+    """Say on stderr, in one line, which thresholds that ladders name a calibration does not give."""
+    from llm_judge.report import gaps_line, printable
+
+    if line := gaps_line(gaps):
+        typer.echo(f"warning: {printable(line)}", err=True)

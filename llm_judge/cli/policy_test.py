@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llm_judge.cli.options import EngineSpec
+from llm_judge.cli.options import CalibrationFile, EngineSpec, warn_of_gaps
 from llm_judge.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ Paths = Annotated[
 def test(
     paths: Paths = None,
     engine: EngineSpec = "local",
+    calibration: CalibrationFile = None,
     run: Annotated[
         str | None,
         typer.Option(
@@ -63,11 +64,15 @@ def test(
 
     Exit codes: 0 all pass, 1 a case fails, 2 nothing ran, 3 none fails but some are undecided.
     """
+    from llm_judge.calibration import read_calibration
     from llm_judge.cli.progress import item_progress
     from llm_judge.cli.report_file import check_writable, write_text
     from llm_judge.engines.open import open_engine
     from llm_judge.evals.policy_test import choose_cases, read_cases, run_cases
 
+    if alone and calibration is not None:
+        raise UsageError("--calibration does not go with --alone", "it is made for all policies together")
+    calibrated = None if calibration is None else read_calibration(calibration)
     if junit is not None:
         check_writable(junit)  # before an hour of judging, not after
     policies = _read(paths or [])
@@ -77,7 +82,17 @@ def test(
     chosen = choose_cases(cases, run, limit)
     opened = open_engine(engine)
     with item_progress(len(chosen)) as advance:
-        done = run_cases(chosen, cases, policies, opened, alone=alone, explain=explain, advance=advance)
+        done = run_cases(
+            chosen,
+            cases,
+            policies,
+            opened,
+            alone=alone,
+            explain=explain,
+            calibration=calibrated,
+            advance=advance,
+        )
+    warn_of_gaps(done.gaps)
     _show(done, whole=len(chosen) == sum(map(len, cases.values())), as_json=as_json)
     if junit is not None:
         from llm_judge.evals.policy_test_report import to_junit

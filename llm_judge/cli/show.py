@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Look at prompts without loading a model.", no_args_is_help=True)
 
-PACKAGED_MODEL = "SmolLM2-135M-Instruct"
 PACKAGED_CONTEXT_TOKENS = 8192
 
 
@@ -55,12 +54,13 @@ def prompt(
     from llm_judge.batch.items import check_arguments, items_from_arguments
     from llm_judge.compile import TargetModel, compile_policies
     from llm_judge.content.open import Limits
+    from llm_judge.engines.convert import MODEL
     from llm_judge.engines.tokens import ChatFrame, packaged_tokens
     from llm_judge.prompt import build_prompt
 
     check_arguments([content])
     tokens, frame = packaged_tokens(), ChatFrame.packaged()
-    target = TargetModel(PACKAGED_MODEL, PACKAGED_CONTEXT_TOKENS, tokens.count, dialect)
+    target = TargetModel(MODEL, PACKAGED_CONTEXT_TOKENS, tokens.count, dialect)
     compiled = compile_policies(read_policies(policies, only, overlays), target)
     item = next(items_from_arguments([content], io.BytesIO(), Limits()), None)
     if item is None:

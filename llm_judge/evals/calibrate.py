@@ -9,15 +9,14 @@ Knows nothing about files or engines.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from llm_judge.calibration import Band, Calibration, Entry, Identity, Method, Threshold
 from llm_judge.decision import UNCALIBRATED
-from llm_judge.evals.calibration import Band, Calibration, Entry, Identity, Method, Threshold
 from llm_judge.evals.cells import check_run
 from llm_judge.evals.outcomes import Kind
 from llm_judge.evals.thresholds import Rows, shortage, target_of, threshold
-from llm_judge.verdict import Outcome, Thresholds
+from llm_judge.verdict import Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,32 +57,12 @@ def calibrate(
     for kind, key in sorted(rows, key=lambda question: (list(Kind).index(question[0]), question[1])):
         found = _columns(rows[kind, key])
         if short := shortage(found):
-            left_out[f"{kind} {key}"] = short
+            left_out[key] = short
         else:
-            entries.append(_entry(kind, key, found, method, targets))
+            entries.append(_entry(key, found, method, targets))
     pooled = _columns(row for (kind, _), found in rows.items() if kind is Kind.AREA for row in found)
     shared = {name: threshold(pooled, name) for name in targets}
     return Calibration(identity=identity, entries=tuple(entries), shared=shared, left_out=left_out)
-
-
-def recalibrated(outcomes: Iterable[ItemOutcome], calibration: Calibration) -> list[ItemOutcome]:
-    """Return outcomes as they would be with calibrated probabilities and bands.
-
-    Measured on rows that the calibration has not seen, this gives the F1 at the calibrated threshold and the
-    calibration error that is left. Answers without an entry stay as they are, and so do outcomes without a
-    band.
-    """
-    entries = {(entry.kind, entry.key): entry for entry in calibration.entries}
-    return [
-        replace(
-            outcome,
-            answers=tuple(
-                _mended(answer, entries.get((answer.kind, answer.key)), outcome.answers)
-                for answer in outcome.answers
-            ),
-        )
-        for outcome in outcomes
-    ]
 
 
 def ladder_score(answer: Answer, beside: Sequence[Answer]) -> float | None:
@@ -131,7 +110,7 @@ def _usable(answer: Answer) -> float | None:
     return answer.probability if answer.asked and followed else None
 
 
-def _entry(kind: Kind, key: str, rows: Rows, method: Method, targets: Sequence[str]) -> Entry:
+def _entry(key: str, rows: Rows, method: Method, targets: Sequence[str]) -> Entry:
     thresholds = {name: threshold(rows, name) for name in targets}
     scored = rows.scored
     score, truth = rows.score[scored], rows.truth[scored]
@@ -143,7 +122,6 @@ def _entry(kind: Kind, key: str, rows: Rows, method: Method, targets: Sequence[s
     else:
         curve["knots"], curve["values"] = _isotonic(score, truth)
     return Entry(
-        kind=kind,
         key=key,
         method=method,
         **curve,
@@ -180,14 +158,3 @@ def _isotonic(
 
     fitted = IsotonicRegression(y_min=0.0, y_max=1.0).fit(score, truth)
     return tuple(fitted.X_thresholds_.tolist()), tuple(fitted.y_thresholds_.tolist())
-
-
-def _mended(answer: Answer, entry: Entry | None, beside: Sequence[Answer]) -> Answer:
-    score = None if entry is None else ladder_score(answer, beside)
-    if entry is None or score is None:
-        return answer
-    outcome = answer.outcome
-    if entry.band is not None:
-        fires, clear = score >= entry.band.fires_at, score < entry.band.clear_below
-        outcome = (Outcome.VIOLATES if fires else Outcome.CLEAR if clear else Outcome.ABSTAIN).value
-    return replace(answer, probability=entry.probability(score), outcome=outcome)

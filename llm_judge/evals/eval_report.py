@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from llm_judge.errors import UsageError
 from llm_judge.evals import document
 from llm_judge.evals.bootstrap import DRAWS
+from llm_judge.evals.calibrated import calibrated_data
 from llm_judge.evals.cells import CellKey, Dimension, samples
 from llm_judge.evals.metrics import measure
 from llm_judge.evals.outcomes import ANY, ItemOutcome, Kind
@@ -27,6 +28,7 @@ from llm_judge.source import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from llm_judge.calibration import Calibration
     from llm_judge.evals.doctor import Finding
     from llm_judge.evals.metrics import Cell
 
@@ -42,6 +44,7 @@ def report_data(
     words: Mapping[str, str],
     *,
     findings: Iterable[Finding] = (),
+    calibration: Calibration | None = None,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -52,10 +55,12 @@ def report_data(
         baselines: other runs over the same items; those of ``BASELINES`` always have their row, run or not.
         words: item id → text, for the items that are listed; may lack any.
         findings: of the doctor, about the same labels; near-duplicates with opposite labels are shown.
+        calibration: made for the judge of the run, to score it at calibrated thresholds; None for none.
         draws, seed: of the resamples behind the intervals; no draws, no intervals.
 
     Raises:
-        UsageError: two runs have one name, or the outcomes are not of one sound run; see ``cells.check_run``.
+        UsageError: two runs have one name, the outcomes are not of one sound run (see ``cells.check_run``),
+            or the calibration was made for something else.
     """
     _check_names(run, baselines)
     cells = measure(run.outcomes, draws=draws, seed=seed)
@@ -78,6 +83,7 @@ def report_data(
         "systems": systems(run, cells, baselines, by_run, main, draws, seed),
         "cells": [cell_json(cell) for cell in cells],
         "curves": curves(cells, by_run, main),
+        "calibrated": calibration and calibrated_data(run, calibration, draws=draws, seed=seed),
         "confusion": _confusion(run.outcomes),
         "actions": dict(Counter(outcome.action for outcome in run.outcomes).most_common()),
         "failed": sum(outcome.error is not None for outcome in run.outcomes),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from llm_judge.batch.items import Item
+    from llm_judge.calibration import Calibration
     from llm_judge.engines.protocol import Engine
     from llm_judge.policy.model import Policy
     from llm_judge.record import DecisionRecord
@@ -28,31 +29,43 @@ def target_of(engine: Engine) -> TargetModel:
 
 
 def build_judges(
-    policies: Sequence[Policy], engine: Engine, *, alone: bool = False, explain: bool = False
+    policies: Sequence[Policy],
+    engine: Engine,
+    *,
+    alone: bool = False,
+    explain: bool = False,
+    calibration: Calibration | None = None,
 ) -> list[Judge]:
     """Return one judge over all policies, as in production, or as few as the model's context allows.
 
     Args:
         alone: one judge a policy instead.
         explain: whether verdicts that are not clear are explained.
+        calibration: made for these policies together; None for stand-ins.
 
     Raises:
         BudgetExceeded: a single policy does not fit the model.
-        UsageError: no policies, or an action ladder names an unknown threshold.
+        UsageError: no policies, an action ladder names an unknown threshold, or the calibration was made
+            for something else.
     """
     if alone and len(policies) > 1:
-        return [judge for policy in policies for judge in build_judges([policy], engine, explain=explain)]
-    try:
-        compiled = compile_policies(policies, target_of(engine))
-    except BudgetExceeded:
-        if len(policies) == 1:
-            raise
-        half = (len(policies) + 1) // 2
-        return [
-            *build_judges(policies[:half], engine, explain=explain),
-            *build_judges(policies[half:], engine, explain=explain),
-        ]
-    return [Judge(compiled, engine, JudgeSettings(explain=Explain.AUTO if explain else Explain.NEVER))]
+        groups = [[policy] for policy in policies]
+    else:
+        try:
+            compiled = compile_policies(policies, target_of(engine))
+        except BudgetExceeded:
+            if len(policies) == 1:
+                raise
+            half = (len(policies) + 1) // 2
+            groups = [[*policies[:half]], [*policies[half:]]]
+        else:
+            explained = Explain.AUTO if explain else Explain.NEVER
+            return [Judge(compiled, engine, JudgeSettings(explain=explained, calibration=calibration))]
+    return [
+        judge
+        for group in groups
+        for judge in build_judges(group, engine, explain=explain, calibration=calibration)
+    ]
 
 
 def judge_items(

@@ -30,7 +30,9 @@ from llm_judge.verdict import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from llm_judge.calibration import Calibration
     from llm_judge.content.content import Content
+    from llm_judge.decision import Gap
     from llm_judge.engines.protocol import Engine, EngineInfo
     from llm_judge.policy.cases import Case
     from llm_judge.policy.model import ActionStep, Policy
@@ -148,6 +150,7 @@ class PolicyTestRun:
         groups: into how many groups the policies were cut to fit the model; 1 as in production.
         calibrated: False where stand-ins are used for thresholds.
         untested: ids of policies that have no case at all.
+        gaps: thresholds that ladders name and the calibration that was given lacks.
     """
 
     policies: tuple[PolicyResult, ...]
@@ -156,6 +159,7 @@ class PolicyTestRun:
     groups: int
     calibrated: bool
     untested: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
     @property
     def states(self) -> Counter[State]:
@@ -225,6 +229,7 @@ def run_cases(
     *,
     alone: bool = False,
     explain: bool = False,
+    calibration: Calibration | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> PolicyTestRun:
     """Judge the chosen cases and compare.
@@ -234,13 +239,15 @@ def run_cases(
         all_cases: every case by policy id, for the coverage of rules and exemptions.
         policies: what is judged by, together, or each by itself with ``alone``.
         explain: whether verdicts carry evidence and a rationale.
+        calibration: made for these policies together; None for stand-ins.
         advance: called with the number of cases done.
 
     Raises:
         BudgetExceeded, EngineError, PackageError, Interrupted: nothing is reported.
+        UsageError: the calibration was made for something else.
     """
     results: dict[str, list[CaseResult]] = {}
-    judges = build_judges(policies, engine, alone=alone, explain=explain)
+    judges = build_judges(policies, engine, alone=alone, explain=explain, calibration=calibration)
     for judge in judges:
         mine = {policy.policy for policy in judge.policies}
         cases = [each for each in chosen if each.policy.policy in mine]
@@ -248,7 +255,7 @@ def run_cases(
         for each, record in zip(cases, records, strict=True):
             results.setdefault(each.policy.policy, []).append(_result(each, record))
     found = tuple(
-        PolicyResult(policy, tuple(of), coverage(policy, all_cases.get(policy.policy, ()), of))
+        PolicyResult(policy, tuple(of), coverage(policy, all_cases.get(policy.policy, ()), of, calibration))
         for policy in policies
         if (of := results.get(policy.policy))
     )
@@ -256,17 +263,24 @@ def run_cases(
         r.record.decision is None or r.record.decision.calibrated for p in found for r in p.results
     )
     untested = tuple(policy.policy for policy in policies if not all_cases.get(policy.policy))
-    return PolicyTestRun(found, policy_digest(policies), engine.info, len(judges), calibrated, untested)
+    gaps = tuple(gap for judge in judges for gap in judge.gaps)
+    digest = policy_digest(policies)
+    return PolicyTestRun(found, digest, engine.info, len(judges), calibrated, untested, gaps)
 
 
-def coverage(policy: Policy, cases: Iterable[PolicyCase], results: Iterable[CaseResult]) -> Coverage:
+def coverage(
+    policy: Policy,
+    cases: Iterable[PolicyCase],
+    results: Iterable[CaseResult],
+    calibration: Calibration | None = None,
+) -> Coverage:
     """Return what no case exercises: rules and exemptions by the cases, actions by what was judged."""
     seen = {(each.case.expect, each.case.rule, each.case.exemption) for each in cases}
     fired = {rule for expect, rule, _ in seen if expect == "violates"}
     guarded = {rule for expect, rule, _ in seen if expect != "violates"}
     exempted = {(rule, exemption) for _, rule, exemption in seen}
     steps = [
-        ladder_step(verdict, policy)
+        ladder_step(verdict, policy, calibration)
         for result in results
         for verdict in result.record.verdicts
         if verdict.outcome is Outcome.VIOLATES and verdict.rule.startswith(f"{policy.policy}#")

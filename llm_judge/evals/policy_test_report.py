@@ -6,6 +6,7 @@ Content is hostile: control characters are shown, nothing is read as markup.
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as Xml
 
@@ -73,7 +74,7 @@ def summary_text(run: PolicyTestRun) -> Text:
     if run.groups > 1:
         text.append(f"\njudged in {run.groups} groups of policies, one by one", style="dim")
     if not run.calibrated:
-        text.append("\nthresholds are not calibrated", style="dim")
+        text.append(f"\n{'some ' if run.gaps else ''}thresholds are not calibrated", style="dim")
     return text
 
 
@@ -92,6 +93,7 @@ def to_json(run: PolicyTestRun) -> dict[str, Any]:
         },
         "groups": run.groups,
         "calibrated": run.calibrated,
+        "gaps": [asdict(gap) for gap in run.gaps],
         "untested": list(run.untested),
         "policies": [_policy_json(result) for result in run.policies],
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from llm_judge.evals.outcomes import Kind
 from llm_judge.evals.point_values import Metric
+from llm_judge.evals.report_calibrated import calibrated
 from llm_judge.evals.report_cases import noise, worst
 from llm_judge.evals.report_parts import Section, Table, cell_of, heads, numbers, overall, partly, question
 from llm_judge.evals.report_summary import areas, headline, summary
@@ -52,6 +53,7 @@ def sections(data: Data) -> tuple[Section, ...]:
         summary(data),
         headline(data),
         areas(data),
+        calibrated(data),
         Section(
             "plots",
             "Plots",

@@ -18,8 +18,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from llm_judge.calibration import Threshold
 from llm_judge.errors import UsageError
-from llm_judge.evals.calibration import Threshold
 from llm_judge.evals.scores import class_shortage
 
 if TYPE_CHECKING:

@@ -89,8 +89,22 @@ def test_calibrate_writes_what_was_fitted(cases: Path, llm_judge: Callable[..., 
     assert (done.code, done.err) == (0, "wrote calibration.json\n")
     written = json.loads(Path("calibration.json").read_text())
     assert written["identity"]["data"]
-    (entry,) = [entry for entry in written["entries"] if entry["kind"] == "area"]
-    assert (entry["key"], entry["n"], entry["positives"]) == ("demo/sales", 60, 30)
+    (entry,) = [entry for entry in written["entries"] if entry["key"] == "demo/sales"]
+    assert (entry["n"], entry["positives"]) == (60, 30)
+
+    report = ("eval", "report", "runs/guideline-cases", "--draws", "20", "--calibration", "calibration.json")
+    found = json.loads(llm_judge(*report, "--json").out)["calibrated"]
+    assert found["fitted_on"] == "these"
+    row = next(row for row in found["thresholds"] if row["threshold"] == "recall_90")
+    assert (row["key"], row["n"], row["metrics"]["f1"]["value"]) == ("demo/sales", 60, 1.0)
+    assert "at calibrated thresholds, fitted on these rows" in llm_judge(*report).out
+    with_it = (*ENGINE, "--calibration", "calibration.json", "--out", "calibrated")
+    assert llm_judge("eval", "run", "guideline-cases", *with_it).code == 0
+    manifest = json.loads(Path("calibrated/guideline-cases/manifest.json").read_text())
+    assert len(manifest["judge"]["calibration_digest"]) == 64
+    (cases / "sales.yaml").write_text((cases / "sales.yaml").read_text().replace("a fee", "any fee"))
+    refused = llm_judge("eval", "run", "guideline-cases", *with_it, "--resume")
+    assert (refused.code, "made for another policy and prompt" in refused.err) == (2, True)
 
 
 def test_disguises_and_hidden_orders(cases: Path, llm_judge: Callable[..., Run]) -> None:
@@ -200,6 +214,7 @@ def test_baselines_answer_the_same_items(folder: Path, llm_judge: Callable[..., 
         (("run", "core-text", "--data", "nowhere"), "not a folder"),
         (("report", "nowhere"), "no eval run"),
         (("report", "nowhere", "--out", "page.pdf"), "end it with .html, .md or .json"),
+        (("report", "nowhere", "--calibration", "nowhere"), "cannot be read: no such file"),
         (("compare", "nowhere", "nowhere"), "not finished"),
         (("calibrate", "nowhere", "--method", "magic"), "choose from temperature, isotonic"),
         (("baselines", "core-text", "--which", "oracle"), "choose from constant"),

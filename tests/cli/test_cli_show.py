@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+
+from llm_judge.compile import TargetModel, compile_policies
+from llm_judge.engines.convert import MODEL
+from llm_judge.engines.tokens import packaged_tokens
+from llm_judge.policy.load import load_policies
 
 
 @pytest.fixture
@@ -25,6 +31,13 @@ def test_json_counts_every_part(show):
     assert shown["tokens"]["this prompt, with chat frame"] > shown["tokens"]["content"] > 0
     assert "Fine." in shown["prompt"]
     assert len(shown["policy_digest"]) == len(shown["prompt_digest"]) == 64
+
+
+def test_digests_are_those_of_the_judge_on_the_packaged_model(show):
+    shown = json.loads(show("Fine.", "--json").out)
+    target = TargetModel(MODEL, 8192, packaged_tokens().count)
+    compiled = compile_policies(load_policies([Path("sales.yaml")]), target)
+    assert (shown["policy_digest"], shown["prompt_digest"]) == (compiled.digest, compiled.prompt_digest)
 
 
 def test_the_question_asked_by_default_is_the_first_area(show):

@@ -1,8 +1,8 @@
-"""A calibration: thresholds that keep what they promise, for one policy, prompt, model and adapter.
+"""A calibration: thresholds that keep what they promise, for one set of policies, prompt, model and adapter.
 
 Thresholds are on the probability that the judge reads, the scale on which action ladders compare it, so the
-judge needs nothing else. A calibration says nothing about another policy, prompt, model or adapter, so
-loading refuses it for any other. Knows nothing about how thresholds are found.
+judge needs nothing else. A calibration says nothing about other policies, another prompt, model or adapter:
+``refuse_other`` says so. Knows nothing about how thresholds are found or what ladders do with them.
 """
 
 from __future__ import annotations
@@ -11,27 +11,25 @@ import hashlib
 import json
 import math
 from bisect import bisect_right
+from collections import Counter
 from enum import StrEnum
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from llm_judge.compile import CompiledPolicy
 from llm_judge.durable import replace_file
+from llm_judge.engines.protocol import EngineInfo
 from llm_judge.errors import UsageError
-from llm_judge.evals.outcomes import Kind
 from llm_judge.source import quoted
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from llm_judge.evals.outcomes import ItemOutcome
-    from llm_judge.record import RunIdentity
 
 _EDGE = 1e-6  # a probability of 0 or 1 has no log-odds
 _MOST_BYTES = 16 * 1024 * 1024
-_AGAIN = "calibrate again on the dev rows: `llm-judge eval calibrate`"
+_AGAIN = "make one from a run on dev rows: `llm-judge eval calibrate`"
+_OTHER = "judge by what it was fitted with, or calibrate again: `llm-judge eval calibrate`"
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Digest = Annotated[str, Field(min_length=1, max_length=200)]
@@ -77,6 +75,12 @@ class Band(_Strict):
     clear_below: Probability
     fires_at: Probability
 
+    @model_validator(mode="after")
+    def _in_order(self) -> Band:
+        if self.clear_below > self.fires_at:
+            raise ValueError("clear_below must not be above fires_at")
+        return self
+
 
 class Method(StrEnum):
     """How probabilities are mended: one number for their sharpness, or any rising steps."""
@@ -89,7 +93,7 @@ class Entry(_Strict):
     """The calibration of one area or rule.
 
     Attributes:
-        kind, key: of which question.
+        key: a policy id for an area, ``policy#rule`` for a rule.
         method: which of the next three hold.
         temperature: log-odds are divided by it; over 1 makes probabilities less sharp.
         knots, values: probability read → probability that holds, straight lines between the knots.
@@ -98,7 +102,6 @@ class Entry(_Strict):
         band: None where one of its ends is not reached.
     """
 
-    kind: Kind
     key: Annotated[str, Field(min_length=1)]
     method: Method
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -137,9 +140,9 @@ class Calibration(_Strict):
 
     Attributes:
         identity: what it belongs to.
-        entries: by kind and key.
-        shared: thresholds over all areas pooled: what one mapping for every policy can promise.
-        left_out: question → why it has no entry.
+        entries: one an area or rule.
+        shared: thresholds over all areas pooled, for policies without an entry.
+        left_out: key of a question → why it has no entry.
     """
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
@@ -148,52 +151,69 @@ class Calibration(_Strict):
     shared: dict[str, Threshold]
     left_out: dict[str, str] = Field(default_factory=dict)
 
-    def entry(self, kind: Kind, key: str) -> Entry | None:
-        """Return the entry of a question, or None."""
-        return next((each for each in self.entries if (each.kind, each.key) == (kind, key)), None)
+    @model_validator(mode="after")
+    def _one_entry_a_question(self) -> Calibration:
+        counts = Counter(entry.key for entry in self.entries)
+        if twice := [key for key, count in counts.items() if count > 1]:
+            raise ValueError(f"{quoted(twice[0])} has two entries")
+        return self
 
-    def mapping(self, policy: str | None = None) -> dict[str, float]:
-        """Return threshold name → probability, as ``JudgeSettings.calibration`` takes it.
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all it says; how the file is laid out does not count."""
+        data = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(data.encode()).hexdigest()
 
-        A threshold that was not reached is left out, so that a judge whose ladder names it says so.
+    def entry(self, key: str) -> Entry | None:
+        """Return the entry of an area or rule, or None."""
+        return next((each for each in self.entries if each.key == key), None)
+
+    def threshold(self, policy: str, name: str) -> Threshold | None:
+        """Return a policy's threshold, reached or not: its own, else the one over all areas pooled."""
+        entry = self.entry(policy)
+        own = None if entry is None else entry.thresholds.get(name)
+        return own or self.shared.get(name)
+
+    def is_own(self, policy: str, name: str) -> bool:
+        """Whether ``threshold`` of these is the policy's own."""
+        entry = self.entry(policy)
+        return entry is not None and name in entry.thresholds
+
+    def why_not_own(self, policy: str) -> str:
+        """Return why a policy has no thresholds of its own."""
+        return self.left_out.get(policy, "it was not calibrated")
+
+    def band(self, rule: str) -> Band | None:
+        """Return the band of ``policy#rule``: its own where it has one, else its area's, else None."""
+        entries = (self.entry(key) for key in (rule, rule.partition("#")[0]))
+        return next((entry.band for entry in entries if entry is not None and entry.band is not None), None)
+
+    def refuse_other(self, expected: Identity) -> None:
+        """Make sure that it belongs to what is in use.
 
         Args:
-            policy: of this policy's area; None for the thresholds over all areas pooled.
+            expected: what is in use; its ``data`` counts only where it is given.
 
         Raises:
-            UsageError: there is no entry for the policy.
+            UsageError: it belongs to something else, and to what.
         """
-        thresholds = self.shared
-        if policy is not None:
-            entry = self.entry(Kind.AREA, policy)
-            if entry is None:
-                why = self.left_out.get(f"{Kind.AREA} {policy}", "it was not calibrated")
-                raise UsageError(f"the calibration has no thresholds for `{policy}`: {why}", _AGAIN)
-            thresholds = entry.thresholds
-        return {name: each.at for name, each in thresholds.items() if each.at is not None}
+        names = [name for name in Identity.model_fields if name != "data" or expected.data is not None]
+        pairs = {name: (getattr(self.identity, name), getattr(expected, name)) for name in names}
+        if wrong := {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}:
+            shown = ", ".join(
+                f"{name} {_short(one)}, not {_short(two)}" for name, (one, two) in wrong.items()
+            )
+            raise UsageError(f"the calibration was made for another {' and '.join(wrong)}: {shown}", _OTHER)
 
 
-def identity_of(run: RunIdentity, data: str | None = None) -> Identity:
-    """Return what a calibration for this run must belong to."""
-    engine = run.engine
+def identity_of(compiled: CompiledPolicy, engine: EngineInfo) -> Identity:
+    """Return what a calibration must belong to, to be used with these policies and this engine."""
     return Identity(
-        policy=run.policy_digest,
-        prompt=run.prompt_digest,
+        policy=compiled.digest,
+        prompt=compiled.prompt_digest,
         model=engine.model_digest,
         adapter=engine.adapter_digest,
-        data=data,
     )
-
-
-def data_digest(outcomes: Sequence[ItemOutcome]) -> str:
-    """Return the SHA-256 of the labelled questions of a run: items, contents, truths, in any order."""
-    rows = sorted(
-        f"{outcome.item}\0{outcome.sha256}\0{answer.kind}\0{answer.key}\0{answer.truth}"
-        for outcome in outcomes
-        for answer in outcome.answers
-        if answer.truth is not None
-    )
-    return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def write_calibration(calibration: Calibration, path: Path) -> None:
@@ -206,15 +226,11 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
     replace_file(path, text + "\n")
 
 
-def load_calibration(path: Path, expected: Identity) -> Calibration:
-    """Read a calibration file and make sure that it belongs to what is in use.
-
-    Args:
-        path: the file.
-        expected: what is in use; its ``data`` counts only where it is given.
+def read_calibration(path: Path) -> Calibration:
+    """Read a calibration file; whether it belongs to what is in use is not known yet.
 
     Raises:
-        UsageError: it cannot be read, is no calibration, or belongs to something else, and to what.
+        UsageError: it cannot be read or is no calibration.
     """
     try:
         with path.open("rb") as stream:
@@ -225,25 +241,13 @@ def load_calibration(path: Path, expected: Identity) -> Calibration:
     if len(data) > _MOST_BYTES:
         raise UsageError(f"{quoted(str(path))} is too large for a calibration", _AGAIN)
     try:
-        found = Calibration.model_validate_json(data)
+        return Calibration.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise UsageError(
             f"{quoted(str(path))} is no calibration: {place}: {first['msg'].lower()}", _AGAIN
         ) from None
-    _refuse_other(path, found.identity, expected)
-    return found
-
-
-def _refuse_other(path: Path, found: Identity, expected: Identity) -> None:
-    names = [name for name in Identity.model_fields if name != "data" or expected.data is not None]
-    wrong = [name for name in names if getattr(found, name) != getattr(expected, name)]
-    if wrong:
-        shown = ", ".join(
-            f"{name} {_short(getattr(found, name))}, not {_short(getattr(expected, name))}" for name in wrong
-        )
-        raise UsageError(f"{quoted(str(path))} was made for another {' and '.join(wrong)}: {shown}", _AGAIN)
 
 
 def _short(digest: str | None) -> str:
