@@ -44,7 +44,8 @@ class LocalEngine:
 
     Attributes:
         prefixes_computed: how many prefixes were computed so far; a repeated one is not.
-        tokens_computed: tokens sent through the model by reads so far.
+        tokens_computed: tokens sent through the model by reads so far, prefixes included.
+        prefix_tokens: of these, tokens of prefixes.
 
     Raises:
         UsageError: an unknown dtype.
@@ -88,7 +89,7 @@ class LocalEngine:
         self._labels: dict[tuple[str, ...], list[int]] = {}
         self._generator: Any = None
         self.prefixes_computed = 0
-        self.tokens_computed = 0
+        self.tokens_computed = self.prefix_tokens = 0
 
     @property
     def info(self) -> EngineInfo:
@@ -185,6 +186,7 @@ class LocalEngine:
         with torch.inference_mode():
             cache = self.model.model(torch.tensor([ids]), use_cache=True).past_key_values
         self.prefixes_computed += 1
+        self.prefix_tokens += len(ids)
         self.tokens_computed += len(ids)
         cached = PrefixCache([(layer.keys, layer.values) for layer in cache.layers], len(ids))
         self._prefixes[prefix] = cached

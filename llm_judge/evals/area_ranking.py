@@ -17,6 +17,7 @@ from llm_judge.verdict import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from llm_judge.engines.protocol import Engine
     from llm_judge.judge import Judge
     from llm_judge.verdict import AreaAnswer, Thresholds
 
@@ -38,14 +39,14 @@ def rank_items(
         asked: for each item the policies to ask about, None for all; only then is it scored as a whole.
     """
     started = time.perf_counter()
-    counted = getattr(judge.engine, "tokens_computed", 0)
+    counted = item_tokens(judge.engine)
     opened = [_opened(open_item, item) for item in items]
     contents = [each for each in opened if isinstance(each, Content)]
     kept = [policies for each, policies in zip(opened, asked, strict=True) if isinstance(each, Content)]
     read = iter(judge.read_areas(contents, kept))
     answers = [next(read) if isinstance(each, Content) else each for each in opened]
     ms = (time.perf_counter() - started) * 1000 / max(len(items), 1)
-    tokens = (getattr(judge.engine, "tokens_computed", 0) - counted) / max(len(items), 1)
+    tokens = (item_tokens(judge.engine) - counted) / max(len(items), 1)
     thresholds = judge.settings.thresholds
     return [
         ItemOutcome.of(
@@ -59,6 +60,14 @@ def rank_items(
         )
         for item, each, found, policies in zip(items, opened, answers, asked, strict=True)
     ]
+
+
+def item_tokens(engine: Engine) -> int:
+    """Tokens computed for items so far; 0 where the engine does not count.
+
+    Prefixes are left out: they are computed once a process, so a run that was stopped would count them twice.
+    """
+    return int(getattr(engine, "tokens_computed", 0)) - int(getattr(engine, "prefix_tokens", 0))
 
 
 def _opened(open_item: Callable[[EvalItem], Content], item: EvalItem) -> Content | ContentError:

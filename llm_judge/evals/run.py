@@ -19,7 +19,7 @@ from llm_judge.batch.run import run_batches
 from llm_judge.content.open import from_bytes
 from llm_judge.content.text import from_text
 from llm_judge.errors import ContentNotFound, Interrupted
-from llm_judge.evals.area_ranking import rank_items
+from llm_judge.evals.area_ranking import item_tokens, rank_items
 from llm_judge.evals.outcome_of import outcome_of
 from llm_judge.evals.outcomes import Ask
 
@@ -102,7 +102,7 @@ def _judged(
     judge: Judge, chunk: Sequence[EvalItem], media: Path | None, ask: Ask
 ) -> tuple[list[ItemOutcome], Interrupted | None]:
     """Judge one chunk whole; a stop that was asked for meanwhile is returned, not raised."""
-    counted = getattr(judge.engine, "tokens_computed", 0)
+    counted = item_tokens(judge.engine)
     asked = [None if ask is Ask.ALL else _labelled(item, judge) for item in chunk]
     if ask is Ask.AREAS:
         return rank_items(judge, chunk, lambda item: _opener(item, media)(), asked), None
@@ -119,7 +119,7 @@ def _judged(
         if len(records) < len(chunk):
             raise
         stopped = error
-    tokens = (getattr(judge.engine, "tokens_computed", 0) - counted) / len(chunk)
+    tokens = (item_tokens(judge.engine) - counted) / len(chunk)
     return [
         outcome_of(item, record, tokens, whole=policies is None)
         for item, record, policies in zip(chunk, records, asked, strict=True)

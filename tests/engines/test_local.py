@@ -52,8 +52,10 @@ def test_a_question_does_not_see_the_others(tiny):
 def test_a_prefix_is_computed_once_and_the_oldest_is_forgotten(fresh):
     engine = fresh()
     engine.read([request(1), request(2)])
+    prefix = engine.prefix_tokens
+    assert 0 < prefix < engine.tokens_computed
     engine.read([request(3)])
-    assert engine.prefixes_computed == 1
+    assert (engine.prefixes_computed, engine.prefix_tokens) == (1, prefix)
     engine.read([request(1, prefix=f"Policy {number}.") for number in range(4)])
     engine.read([request(1)])
     assert engine.prefixes_computed == 6
