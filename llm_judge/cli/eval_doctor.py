@@ -33,6 +33,7 @@ def doctor(
       llm-judge eval doctor --data DATA_FOLDER
     """
     from llm_judge.evals.doctor import examine
+    from llm_judge.evals.findings_file import findings_json
     from llm_judge.evals.suite import load_suite, load_suites
     from llm_judge.evals.suite_rows import data_folder, read_items
     from llm_judge.evals.train_items import split_items
@@ -48,21 +49,11 @@ def doctor(
     known |= {f"{policy.policy}#{rule.id}" for policy in chosen for rule in policy.rules}
     found = examine(train, dev, cases, known)
     if as_json:
-        typer.echo(json.dumps([_plain(each) for each in found], ensure_ascii=False))
+        typer.echo(json.dumps(findings_json(found), ensure_ascii=False))
     else:
         _show(found, most)
         typer.echo(f"examined {len(train)} rows of train, {len(dev)} of dev and {len(cases)} cases")
     raise typer.Exit(ExitCode.FOUND if any(each.level == "error" for each in found) else ExitCode.OK)
-
-
-def _plain(each: Finding) -> dict[str, object]:
-    return {
-        "code": each.code,
-        "level": each.level,
-        "ids": list(each.ids),
-        "message": each.message,
-        "fix": each.fix,
-    }
 
 
 def _show(found: Sequence[Finding], most: int) -> None:

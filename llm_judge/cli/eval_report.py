@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llm_judge.cli.options import DataFolder
+from llm_judge.cli.options import DataFolder, Draws
 from llm_judge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,67 +32,109 @@ RunArgument = Annotated[
 ]
 
 
+Baselines = Annotated[
+    Path | None,
+    typer.Option(
+        "--baselines",
+        metavar="FOLDER",
+        help="Where `llm-judge eval baselines` wrote; `baselines` beside the run if left out.",
+    ),
+]
+Against = Annotated[
+    list[Path] | None,
+    typer.Option("--against", metavar="RUN", help="Another run over the same items; may be given often."),
+]
+CalibrationFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibration",
+        metavar="FILE",
+        help="Also score at the thresholds of this file from `llm-judge eval calibrate`, made for the "
+        "same judge from other rows.",
+    ),
+]
+RobustnessFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--robustness", metavar="FILE", help="robustness.json of `llm-judge eval robustness --out`."
+    ),
+]
+FindingsFile = Annotated[
+    Path | None,
+    typer.Option("--findings", metavar="FILE", help="What `llm-judge eval doctor --json` printed."),
+]
+ReportFile = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="FILE", help="Write the report here: .html, .md or .json."),
+]
+
+
 def report(
     run: RunArgument,
-    baselines: Annotated[
-        Path | None,
-        typer.Option(
-            "--baselines",
-            metavar="FOLDER",
-            help="Where `llm-judge eval baselines` wrote; `baselines` beside the run if left out.",
-        ),
-    ] = None,
-    against: Annotated[
-        list[Path] | None,
-        typer.Option("--against", metavar="RUN", help="Another run over the same items; may be given often."),
-    ] = None,
-    calibration: Annotated[
-        Path | None,
-        typer.Option(
-            "--calibration",
-            metavar="FILE",
-            help="Also score at the thresholds of this file from `llm-judge eval calibrate`, made for the "
-            "same judge from other rows.",
-        ),
-    ] = None,
+    baselines: Baselines = None,
+    against: Against = None,
+    calibration: CalibrationFile = None,
+    robustness: RobustnessFile = None,
+    findings: FindingsFile = None,
     data: DataFolder = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Write the report here: .html, .md or .json."),
-    ] = None,
-    draws: Annotated[int, typer.Option(min=0, metavar="N", help="Resamples behind each interval.")] = 1000,
+    out: ReportFile = None,
+    draws: Draws = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="Print every number as one JSON object.")] = False,
 ) -> None:
     """Score a run: a table on the terminal, and a page with plots and the worst errors with --out.
 
     Every number has its count and a 95 % interval; where there is too little, it says n/a and why. The
-    baselines always have their rows, run or not. With --data the page also holds the words of the
-    listed items, masked until they are clicked.
+    baselines, the robustness and the doctor's findings always have their place, run or not. With --data
+    the page also holds the words of the listed items, masked until they are clicked.
 
       llm-judge eval report runs/core-text --data DATA_FOLDER --out report.html
     """
     from llm_judge.calibration import read_calibration
-    from llm_judge.cli.report_file import check_writable, write_text
-    from llm_judge.evals.eval_report import report_data, to_html, to_markdown
+    from llm_judge.evals.eval_report import report_data
+    from llm_judge.evals.findings_file import read_findings
+    from llm_judge.evals.robustness_file import read_robustness
     from llm_judge.evals.run_data import read_run
 
     if out is not None:
-        if out.suffix.lower() not in (".html", ".md", ".json"):
-            raise UsageError(f"`{out}` has no known ending", "end it with .html, .md or .json")
-        check_writable(out)
+        _check_out(out)
     calibrated = None if calibration is None else read_calibration(calibration)
+    told = None if findings is None else read_findings(findings)
+    disguised = None if robustness is None else read_robustness(robustness)
     main = read_run(run)
     others = _baselines(main, baselines or run.parent / "baselines")
     others += [read_run(folder, f"{folder.parent.name}/{folder.name}") for folder in against or ()]
-    found = report_data(main, others, _words(main, data), calibration=calibrated, draws=draws)
+    found = report_data(
+        main,
+        others,
+        _words(main, data),
+        findings=told,
+        robustness=disguised,
+        calibration=calibrated,
+        draws=draws,
+    )
     if as_json:
         typer.echo(json.dumps({**found, "texts": {}}, ensure_ascii=False))
     elif out is None:
         _show(found)
     if out is not None:
-        texts = {".md": to_markdown, ".html": to_html, ".json": _as_text}
-        write_text(out, texts[out.suffix.lower()](found))
-        typer.echo(f"wrote {out}", err=True)
+        _write(found, out)
+
+
+def _write(found: Mapping[str, Any], out: Path) -> None:
+    from llm_judge.cli.report_file import write_text
+    from llm_judge.evals.eval_report import to_html, to_markdown
+
+    texts = {".md": to_markdown, ".html": to_html, ".json": _as_text}
+    write_text(out, texts[out.suffix.lower()](found))
+    typer.echo(f"wrote {out}", err=True)
+
+
+def _check_out(out: Path) -> None:
+    from llm_judge.cli.report_file import check_writable
+
+    if out.suffix.lower() not in (".html", ".md", ".json"):
+        raise UsageError(f"`{out}` has no known ending", "end it with .html, .md or .json")
+    check_writable(out)
 
 
 def _show(found: Mapping[str, Any]) -> None:
@@ -122,7 +164,9 @@ def _show(found: Mapping[str, Any]) -> None:
     absent = [system["name"] for system in found["systems"] if not system["ran"]]
     if absent:
         console.print(f"baselines not run: {', '.join(absent)} (llm-judge eval baselines)")
-    console.print("95 % intervals below each number; plots, slices and worst errors: --out report.html")
+    console.print(
+        "95 % intervals below each number; plots, agreement, slices and worst errors: --out report.html"
+    )
 
 
 def _show_calibrated(found: Mapping[str, Any], console: Console) -> None:

@@ -145,14 +145,17 @@ def run_one(
     resume: bool,
 ) -> None:
     """Run the items of one suite into its folder; raises what ``run_items`` raises."""
+    from functools import partial
+
     from llm_judge.cli.progress import item_progress
-    from llm_judge.evals.run import run_identity, run_items
+    from llm_judge.evals.run import read_member, run_identity, run_items
     from llm_judge.evals.run_folder import RunFolder
     from llm_judge.evals.suite_files import media_tar
     from llm_judge.evals.suite_rows import data_folder
 
     source = data_folder(data)
-    media = None if source is None else media_tar(source, suite)
+    tar = None if source is None else media_tar(source, suite)
+    media = None if tar is None else partial(read_member, tar)
     identity = run_identity(judge, items, options)
     with RunFolder(folder, identity, resume=resume) as kept, item_progress(len(items)) as advance:
         run_items(judge, items, kept, media=media, ask=Ask(str(options["ask"])), advance=advance)

@@ -78,6 +78,7 @@ DataFolder = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(metavar="N", help="Which items a sample draws.")]
+Draws = Annotated[int, typer.Option(min=0, metavar="N", help="Resamples behind each interval.")]
 
 
 def read_policies(

@@ -16,25 +16,27 @@ from llm_judge.evals.calibrated import calibrated_data
 from llm_judge.evals.cells import CellKey, Dimension, samples
 from llm_judge.evals.metrics import measure
 from llm_judge.evals.outcomes import ANY, ItemOutcome, Kind
+from llm_judge.evals.report_agreement import agreement_json
 from llm_judge.evals.report_blocks import as_blocks
 from llm_judge.evals.report_curves import curves
+from llm_judge.evals.report_findings import MOST_OPPOSITE, findings_json, opposite_json
 from llm_judge.evals.report_items import label_noise, shortened, worst_errors
 from llm_judge.evals.report_page import page
+from llm_judge.evals.report_robustness import robustness_json
 from llm_judge.evals.report_sections import sections, title
 from llm_judge.evals.report_systems import cell_json, systems
 from llm_judge.evals.run_data import RunData
 from llm_judge.source import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from llm_judge.calibration import Calibration
     from llm_judge.evals.doctor import Finding
     from llm_judge.evals.metrics import Cell
+    from llm_judge.evals.robustness_file import Robustness
 
 REPORT_SCHEMA = 1
-_OPPOSITE_LABELS = ("D301", "D302")  # the doctor's findings about equal and nearly equal texts
-_MOST_FINDINGS = 25
 _MOST_ERRORS = 20  # different messages
 
 
@@ -43,7 +45,8 @@ def report_data(
     baselines: Sequence[RunData],
     words: Mapping[str, str],
     *,
-    findings: Iterable[Finding] = (),
+    findings: Sequence[Finding] | None = None,
+    robustness: Robustness | None = None,
     calibration: Calibration | None = None,
     draws: int = DRAWS,
     seed: int = 0,
@@ -54,7 +57,8 @@ def report_data(
         run: what is reported; may be empty.
         baselines: other runs over the same items; those of ``BASELINES`` always have their row, run or not.
         words: item id → text, for the items that are listed; may lack any.
-        findings: of the doctor, about the same labels; near-duplicates with opposite labels are shown.
+        findings: of the doctor, about the same labels; None where it was not asked.
+        robustness: of the same judge, as a rule; the report says where it is another. None where not run.
         calibration: made for the judge of the run, to score it at calibrated thresholds; None for none.
         draws, seed: of the resamples behind the intervals; no draws, no intervals.
 
@@ -65,35 +69,20 @@ def report_data(
     _check_names(run, baselines)
     cells = measure(run.outcomes, draws=draws, seed=seed)
     others = [_on_same_items(run, each) for each in baselines]
-    by_run = {run.name: samples(run.outcomes, [Dimension.OVERALL])}
-    by_run |= {each.name: samples(each.outcomes, [Dimension.OVERALL]) for each in others}
+    by_run = {each.name: samples(each.outcomes, [Dimension.OVERALL]) for each in (run, *others)}
     main = _main_question(cells)
-    judges = [each for each in others if each.name != "constant"]  # a constant has no view of an item
-    worst, noise = worst_errors(run.outcomes), label_noise(run, judges)
-    opposite = _opposite(findings)
-    listed = [row["item"] for row in (*worst["misses"], *worst["false_alarms"], *noise)]
-    listed += [name for each in opposite[:_MOST_FINDINGS] for name in each["ids"]]
     return {
         "schema": REPORT_SCHEMA,
-        "name": run.name,
-        "suites": list(run.suites),
-        "items": len(run.outcomes),
-        "draws": draws,
+        **{"name": run.name, "suites": list(run.suites), "items": len(run.outcomes), "draws": draws},
         "main": main._asdict(),
         "systems": systems(run, cells, baselines, by_run, main, draws, seed),
         "cells": [cell_json(cell) for cell in cells],
+        "agreement": agreement_json(run, others, draws, seed),
         "curves": curves(cells, by_run, main),
         "calibrated": calibration and calibrated_data(run, calibration, draws=draws, seed=seed),
-        "confusion": _confusion(run.outcomes),
-        "actions": dict(Counter(outcome.action for outcome in run.outcomes).most_common()),
-        "failed": sum(outcome.error is not None for outcome in run.outcomes),
-        "errors": _errors(run.outcomes),
-        "worst": worst,
-        "noise": noise,
-        "opposite": opposite[:_MOST_FINDINGS],
-        "opposite_found": len(opposite),
-        "no_data": _no_data(run, cells),
-        "texts": {name: shortened(words[name]) for name in listed if name in words},
+        **_counted(run, cells),
+        "robustness": robustness_json(robustness, run),
+        **_to_look_at(run, others, findings, words),
     }
 
 
@@ -108,15 +97,42 @@ def to_html(data: Mapping[str, Any]) -> str:
     return page(title(data), sections(data), data["curves"], names)
 
 
+def _counted(run: RunData, cells: Sequence[Cell]) -> dict[str, Any]:
+    """Outcomes by label, actions, errors, and what there is nothing to count of."""
+    outcomes = run.outcomes
+    return {
+        "confusion": _confusion(outcomes),
+        "actions": dict(Counter(outcome.action for outcome in outcomes).most_common()),
+        "failed": sum(outcome.error is not None for outcome in outcomes),
+        "errors": _errors(outcomes),
+        "no_data": _no_data(run, cells),
+    }
+
+
+def _to_look_at(
+    run: RunData, others: Sequence[RunData], findings: Sequence[Finding] | None, words: Mapping[str, str]
+) -> dict[str, Any]:
+    """Items and labels for a person to look at, and the words of the items that are listed."""
+    judges = [each for each in others if each.name != "constant"]  # a constant has no view of an item
+    asked = frozenset(outcome.item for outcome in run.outcomes)
+    worst, noise = worst_errors(run.outcomes), label_noise(run, judges)
+    opposite = opposite_json(findings, asked)
+    listed = [row["item"] for row in (*worst["misses"], *worst["false_alarms"], *noise)]
+    listed += [name for each in opposite[:MOST_OPPOSITE] for name in each["ids"]]
+    return {
+        "worst": worst,
+        "noise": noise,
+        "opposite": opposite[:MOST_OPPOSITE],
+        "opposite_found": len(opposite),
+        "findings": findings_json(findings, asked),
+        "texts": {name: shortened(words[name]) for name in listed if name in words},
+    }
+
+
 def _check_names(run: RunData, baselines: Sequence[RunData]) -> None:
     counts = Counter([run.name, *(each.name for each in baselines)])
     if twice := [name for name, count in counts.items() if count > 1]:
         raise UsageError(f"two runs are called {quoted(twice[0])}", "call one of them something else")
-
-
-def _opposite(findings: Iterable[Finding]) -> list[dict[str, Any]]:
-    """Near-duplicates with opposite labels."""
-    return [{"ids": list(f.ids), "message": f.message} for f in findings if f.code in _OPPOSITE_LABELS]
 
 
 def _on_same_items(run: RunData, other: RunData) -> RunData:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from llm_judge.errors import UsageError
 from llm_judge.evals.perturb_media import MediaFile, drawn, spoken
@@ -41,7 +41,7 @@ class Family:
     kind: str
     about: str
     change: Callable[[str, Random, str], str]
-    medium: str | None = None
+    medium: Literal["image", "audio"] | None = None
     aligned: bool = False
     encoded: bool = False
 

@@ -106,15 +106,18 @@ def _head(name: str) -> str:
 
 def _name(value: Value) -> str:
     """The name of a row, which may be broken between the parts of an id."""
-    name = _text(shown(value)[0])
-    return f"<bdi>{name.replace('/', '/<wbr>').replace('_', '_<wbr>')}</bdi>"
+    return f"<bdi>{_breakable(shown(value)[0])}</bdi>"
+
+
+def _breakable(text: str) -> str:
+    return _text(text).replace("/", "/<wbr>").replace("_", "_<wbr>")
 
 
 def _cell(value: Value) -> str:
     number, small = shown(value)
     dim = ' class="none"' if number == "n/a" else ""
     ends = ' class="ends"' if isinstance(value, Mapping) and value["low"] is not None else ""
-    return f"<bdi{dim}>{_text(number)}</bdi>" + (f"<small{ends}>{_text(small)}</small>" if small else "")
+    return f"<bdi{dim}>{_breakable(number)}</bdi>" + (f"<small{ends}>{_text(small)}</small>" if small else "")
 
 
 def _cases(heading: str, cases: Sequence[Case]) -> str:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 from llm_judge.evals.outcomes import Kind
 from llm_judge.evals.point_values import Metric
+from llm_judge.evals.report_agreement import agreement
 from llm_judge.evals.report_calibrated import calibrated
 from llm_judge.evals.report_cases import noise, worst
+from llm_judge.evals.report_findings import findings
 from llm_judge.evals.report_parts import Section, Table, cell_of, heads, numbers, overall, partly, question
+from llm_judge.evals.report_robustness import robustness
 from llm_judge.evals.report_summary import areas, headline, summary
 from llm_judge.evals.statistics import share
 from llm_judge.verdict import Outcome
@@ -54,6 +57,7 @@ def sections(data: Data) -> tuple[Section, ...]:
         headline(data),
         areas(data),
         calibrated(data),
+        agreement(data),
         Section(
             "plots",
             "Plots",
@@ -61,8 +65,10 @@ def sections(data: Data) -> tuple[Section, ...]:
         ),
         _confusion(data),
         _slices(data),
+        robustness(data),
         worst(data),
         noise(data),
+        findings(data),
         _unsure(data),
         _no_data(data),
         _versions(data),

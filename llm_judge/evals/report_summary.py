@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llm_judge.evals import report_findings, report_robustness
 from llm_judge.evals.outcomes import Kind
 from llm_judge.evals.point_values import Metric
 from llm_judge.evals.report_parts import (
@@ -73,6 +74,9 @@ def _warnings(data: Data) -> Iterator[str]:
     for system in data["systems"]:
         if system["ran"] and system["note"]:
             yield f"Baseline {system['title']}: {system['note']}, so its numbers do not quite compare."
+    for about in (report_findings, report_robustness):
+        if said := about.warning(data):
+            yield said
     if labelled_in_part := partly(data):
         yield (
             f"Labels are partial for {len(labelled_in_part)} questions: an answer without a label is "

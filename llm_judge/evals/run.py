@@ -65,7 +65,7 @@ def run_items(
     items: Sequence[EvalItem],
     folder: RunFolder,
     *,
-    media: Path | None = None,
+    media: Callable[[str], bytes] | None = None,
     ask: Ask = Ask.ALL,
     advance: Callable[[int], None] = lambda _: None,
 ) -> None:
@@ -74,7 +74,8 @@ def run_items(
     Args:
         items: in the order of the run; the same each time it is resumed.
         folder: holds whole chunks of the same items.
-        media: tar file with the media of the items, None where all are texts.
+        media: gives the bytes of a file by its name in ``EvalItem.media``, when its turn comes; None where
+            all items are texts.
         ask: what each item is asked about; an item that is not asked about every policy has no answer as a
             whole.
         advance: called with the number of items judged, those found in the folder first.
@@ -82,6 +83,7 @@ def run_items(
     Raises:
         Interrupted: Ctrl-C or SIGTERM; whole chunks are kept.
         EngineError, PackageError, OutputError: as the parts raise them; whole chunks are kept.
+        UsageError: as ``media`` raises it; whole chunks are kept.
     """
     started = time.monotonic()
     advance(len(folder.outcomes))
@@ -99,7 +101,7 @@ def run_items(
 
 
 def _judged(
-    judge: Judge, chunk: Sequence[EvalItem], media: Path | None, ask: Ask
+    judge: Judge, chunk: Sequence[EvalItem], media: Callable[[str], bytes] | None, ask: Ask
 ) -> tuple[list[ItemOutcome], Interrupted | None]:
     """Judge one chunk whole; a stop that was asked for meanwhile is returned, not raised."""
     counted = item_tokens(judge.engine)
@@ -133,13 +135,13 @@ def _labelled(item: EvalItem, judge: Judge) -> frozenset[str] | None:
     return None if not known & everything or known >= everything else frozenset(known & everything)
 
 
-def _opener(item: EvalItem, media: Path | None) -> Callable[[], Content]:
+def _opener(item: EvalItem, media: Callable[[str], bytes] | None) -> Callable[[], Content]:
     def open_item() -> Content:
         if item.text is not None:
             return from_text(item.text, id=item.id)
         if media is None or item.media is None:
             raise ContentNotFound(f"`{item.id}` has no file")
-        return from_bytes(read_member(media, item.media), id=item.id, source=item.media)
+        return from_bytes(media(item.media), id=item.id, source=item.media)
 
     return open_item
 

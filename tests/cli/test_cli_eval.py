@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,49 @@ def test_disguises_and_hidden_orders(cases: Path, llm_judge: Callable[..., Run])
     assert rows["perturb:spacing", "area"]["recall"]["value"] < 0  # "f e e" is no fee to it
 
 
+def test_disguises_as_pictures_are_kept_go_on_and_stand_in_the_report(
+    run: Path, llm_judge: Callable[..., Run]
+) -> None:
+    words = ("--family", "drawn", "--family", "leet", "--limit", "6", "--out", "runs/disguised")
+    done = llm_judge("eval", "robustness", "guideline-cases", *ENGINE, *words, "--json")
+    assert (done.code, done.err) == (0, "wrote runs/disguised/robustness.json\n")
+    rows = {(row["family"], row["key"]): row for row in json.loads(done.out)}
+    assert rows["perturb:drawn", "demo/sales"]["flips"]["count"] == 0  # read off the picture
+    assert rows["perturb:leet", "demo/sales"]["recall"]["value"] < 0
+    kept = Path("runs/disguised/robustness.json").read_bytes()
+    again = llm_judge("eval", "robustness", "guideline-cases", *ENGINE, *words)
+    assert again.code == 2
+    assert "add --resume" in again.err
+    assert llm_judge("eval", "robustness", "guideline-cases", *ENGINE, *words, "--resume").code == 0
+    assert Path("runs/disguised/robustness.json").read_bytes() == kept
+    told = ("--robustness", "runs/disguised/robustness.json", "--draws", "0", "--json")
+    report = json.loads(llm_judge("eval", "report", run, *told).out)
+    assert report["robustness"]["differs"] == []
+    assert len(report["robustness"]["rows"]) == len(rows)
+
+
+def test_a_guideline_for_texts_only_is_not_asked_about_pictures(
+    cases: Path, llm_judge: Callable[..., Run]
+) -> None:
+    policy = cases / "sales.yaml"
+    policy.write_text(policy.read_text().replace("[text, image, audio, video]", "[text]"))
+    words = ("--family", "drawn", "--limit", "4")
+    done = llm_judge("eval", "robustness", "guideline-cases", *ENGINE, *words)
+    assert done.code == 0
+    assert re.search(r"perturb:drawn +0 +n/a", done.out)
+
+
+def test_what_cannot_be_said_here_is_one_line(
+    cases: Path, llm_judge: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    words = ("--family", "spoken", "--family", "leet", "--limit", "6")
+    done = llm_judge("eval", "robustness", "guideline-cases", *ENGINE, *words)
+    assert done.code == 0
+    assert done.err.count("\n") == 1
+    assert "perturb:spoken: 6 of 6 items left out: speaking text needs espeak-ng" in done.err
+
+
 def labelled(folder: Path, split: str, texts: list[tuple[str, bool]]) -> None:
     rows = [
         {
@@ -168,6 +212,12 @@ def test_doctor_finds_a_leak_and_a_flipped_label(folder: Path, llm_judge: Callab
     assert any(one["code"].startswith("D2") and "train:30" in one["ids"] for one in found)
     assert any(one["code"].startswith("D3") and {"dev:30", "dev:31"} <= set(one["ids"]) for one in found)
     assert "harvest" not in done.out
+    Path("findings.json").write_text(done.out)
+    assert llm_judge("eval", "baselines", "sms_spam", "--data", folder, "--which", "constant").code == 0
+    shown = ("--findings", "findings.json", "--draws", "0", "--json")
+    report = json.loads(llm_judge("eval", "report", "runs/baselines/constant/sms_spam", *shown).out)
+    (leak,) = [each for each in report["findings"] if each["code"].startswith("D201")]
+    assert leak["count"] == leak["of_this_run"] == 2
 
 
 def test_figures_of_baselines_are_written_for_every_suite(
@@ -218,7 +268,8 @@ def test_baselines_answer_the_same_items(folder: Path, llm_judge: Callable[..., 
         (("compare", "nowhere", "nowhere"), "not finished"),
         (("calibrate", "nowhere", "--method", "magic"), "choose from temperature, isotonic"),
         (("baselines", "core-text", "--which", "oracle"), "choose from constant"),
-        (("robustness", "guideline-cases", "--family", "spoken"), "there is no family"),
+        (("robustness", "guideline-cases", "--family", "shouted"), "there is no family"),
+        (("robustness", "guideline-cases", "--resume"), "name it with --out"),
         (("doctor",), "--data"),
     ],
 )
@@ -234,6 +285,14 @@ def test_wrong_input_is_one_message(
     assert done.code == 2
     assert message in done.err
     assert done.err.count("error:") == 1
+
+
+def test_files_of_another_kind_are_one_message(run: Path, llm_judge: Callable[..., Run]) -> None:
+    for option, what in (("--robustness", "a robustness run"), ("--findings", "a list of findings")):
+        done = llm_judge("eval", "report", run, option, run / "manifest.json")
+        assert done.code == 2
+        assert f"is not {what}" in done.err
+        assert done.err.count("error:") == 1
 
 
 def test_suites_say_what_no_data_scores(folder: Path, llm_judge: Callable[..., Run]) -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import replace
+from typing import Any
 
 from llm_judge.evals.outcomes import ANY, Answer, ItemOutcome, Kind
+from llm_judge.evals.perturb_family import MARK
+from llm_judge.evals.robustness import robustness
+from llm_judge.evals.robustness_file import FamilyCounts, Robustness
 from llm_judge.evals.run_data import RunData
 
 HOSTILE = "</script><img src=x onerror=\"document.title='owned'\"> and `a|b` **bold**"
@@ -14,7 +18,7 @@ AREAS = ("safety/hate", "safety/harassment", "regulated/fraud", "privacy/persona
 _LANGUAGES = ("en", "de", "ko", "pt-BR", "hi")
 _SOURCES = ("set_one", "set_two")
 _SLICES = ("negation", "quoted speech", "slur reclaimed", "spelling")
-_MANIFEST = {
+_MANIFEST: dict[str, Any] = {
     "schema": 1,
     "suites": ["core-text"],
     "items_digest": "ab" * 32,
@@ -38,6 +42,30 @@ def made_run(name: str = "tuned", count: int = 400, sharpness: float = 2.0, seed
     source = random.Random(f"{name}{seed}")
     outcomes = tuple(_item(number, sharpness, source) for number in range(count))
     return RunData(name, _MANIFEST, outcomes)
+
+
+def made_robustness(families: tuple[str, ...] = ("perturb:leet", "inject:order_no")) -> Robustness:
+    """Each family makes a duller judge; pictures changed nothing that is asked about, and left some out."""
+    before = made_run(count=100)
+    changed = []
+    for place, family in enumerate(families):
+        for outcome in made_run(family, 100, 1.5 - place / 2).outcomes:
+            name = f"{outcome.item}{MARK}{family.partition(':')[2]}"
+            changed.append(replace(outcome, item=name, slices=(*outcome.slices, family)))
+    counts = tuple(FamilyCounts(family, "made up", None, 100, {}) for family in families)
+    drawn = FamilyCounts("perturb:drawn", "in a picture", "image", 98, {"nothing can be drawn": 2})
+    return Robustness(
+        schema=1,
+        suite="core-text",
+        items=100,
+        items_digest="cd" * 32,
+        judge=dict(_MANIFEST["judge"]),
+        policies={},
+        options={"limit": 100},
+        draws=20,
+        families=(*counts, drawn),
+        rows=tuple(robustness(before.outcomes, changed, draws=20)),
+    )
 
 
 def words_of(run: RunData) -> dict[str, str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html as html_module
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 
 import pytest
 from outcome_rows import answer, item, table
-from report_runs import HOSTILE, made_run, words_of
+from report_runs import HOSTILE, made_robustness, made_run, words_of
 
 from llm_judge.diagnostics import Level
 from llm_judge.errors import UsageError
@@ -24,13 +26,22 @@ from llm_judge.evals.run_folder import RunFolder
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 EMPTY = RunData("empty", {}, ())
+FINDINGS = [
+    Finding(
+        "D301", Level.ERROR, ("set_two:1", "elsewhere:9"), "`set_two:1` is labelled twice", "correct one"
+    ),
+    Finding("D301", Level.ERROR, ("elsewhere:7", "elsewhere:8"), "they stand elsewhere", "correct one"),
+    Finding("D401", Level.WARNING, (), "`safety/hate` has only yes in dev", "add items"),
+]
 
 
 @pytest.fixture(scope="module")
 def data() -> dict[str, Any]:
     run = made_run(count=200)
     baselines = [made_run("tfidf", 200, 1.5), made_run("constant", 150, 0.0)]
-    return report_data(run, baselines, words_of(run), draws=10)
+    return report_data(
+        run, baselines, words_of(run), findings=FINDINGS, robustness=made_robustness(), draws=10
+    )
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +182,79 @@ def test_near_duplicates_with_opposite_labels_are_listed() -> None:
     section = outcomes_of(to_markdown(found), "Label-noise candidates")
     assert "set:0: opposite labels: p······g r···s" in section
     assert "stands twice" not in section
+
+
+def test_agreement_by_hand() -> None:
+    """Labels: 6 yes/yes, 2 yes/no, 1 no/yes, 7 no/no and a doubt that is left out: κ = (13/16 − ½)/½."""
+    rows = [(True, 0.9)] * 6 + [(True, 0.1)] * 2 + [(False, 0.9)] + [(False, 0.1)] * 7 + [(True, 0.5)]
+    run = RunData("mine", {}, tuple(table(*rows)))
+    other = RunData("tfidf", {}, tuple(table(*rows[:8], *[(truth, 0.1) for truth, _ in rows[8:]])))
+    found = report_data(run, [other], {}, draws=0)["agreement"]
+    (labels,) = found["labels"]
+    assert (labels["key"], labels["n"], labels["same"]) == ("safety/hate", 16, 13)
+    assert labels["kappa"]["value"] == 0.625
+    (between,) = found["runs"]["tfidf"]  # the doubt is a word of its own between runs
+    assert (between["n"], between["same"]) == (17, 15)
+    section = outcomes_of(to_markdown(report_data(run, [other], {}, draws=50)), "Agreement")
+    assert re.search(r"\| safety/hate \| 16 \| 13 \| 0\.6[23] \(", section)
+    assert "| TF-IDF + logistic regression | 17 | 15 |" in section
+
+
+def test_agreement_without_another_run_or_labels_says_so() -> None:
+    run = RunData("mine", {}, tuple(table((None, 0.9), (None, 0.2))))
+    section = outcomes_of(to_markdown(report_data(run, [], {}, draws=0)), "Agreement")
+    assert "agreement with labels is n/a" in section
+    assert "llm-judge eval baselines core-text" in section
+
+
+def test_robustness_stands_by_family_and_by_area(data: dict[str, Any]) -> None:
+    section = outcomes_of(to_markdown(data), "Robustness")
+    (whole,) = [
+        row
+        for row in data["robustness"]["rows"]
+        if (row["family"], row["kind"], row["key"]) == ("perturb:leet", "area", "all")
+    ]
+    recall = whole["recall"]
+    name = "perturb:leet".replace(":", "&#58;") if "&#58;" in section else "perturb:leet"
+    assert f"| {name} | all areas | {whole['pairs']} | {recall['total']} |" in section
+    assert f"{recall['before']} → {recall['after']}" in section.replace("&gt;", ">")
+    assert f"| {name} | safety/hate |" in section
+    assert "n/a, no guideline that these items are labelled for judges pictures" in section
+    assert "2 items left out: nothing can be drawn (2)" in section
+    assert data["robustness"]["differs"] == []
+    assert "another judge" not in outcomes_of(to_markdown(data), "Summary")
+
+
+def test_robustness_of_another_judge_is_a_warning() -> None:
+    run = made_run(count=60)
+    judge = {**run.manifest["judge"], "adapter_digest": "56" * 32}
+    tuned = RunData(run.name, {**run.manifest, "judge": judge}, run.outcomes)
+    baseline = RunData("mine", {}, run.outcomes)  # no judge at all
+    for each, names in ((tuned, "adapter_digest."), (baseline, "policy_digest, prompt_digest, engine")):
+        found = to_markdown(report_data(each, [], {}, robustness=made_robustness(), draws=0))
+        for heading in ("Summary", "Robustness"):
+            section = outcomes_of(found, heading).replace("&#95;", "_")
+            assert "measured on another judge than this run's; what differs: " + names in section
+
+
+def test_findings_stand_by_code_and_those_of_this_run_first(data: dict[str, Any]) -> None:
+    section = outcomes_of(to_markdown(data), "What is wrong with the labelled data").replace("&#95;", "_")
+    assert "| D301, error | 2 | 1 |" in section
+    assert section.index("set_two:1") < section.index("they stand elsewhere")
+    assert "| D401, warning | 1 | 0 |" in section
+    assert "labels or splits of this run's items: 1." in outcomes_of(to_markdown(data), "Summary")
+    assert data["opposite"][0]["ids"] == ["set_two:1", "elsewhere:9"]
+
+
+@pytest.mark.parametrize("render", [to_markdown, to_html])
+def test_what_was_not_run_says_so_in_one_line_with_its_command(
+    render: Callable[[dict[str, Any]], str],
+) -> None:
+    shown = render(report_data(made_run(count=20), [], {}, draws=0)).replace("&#95;", "_")
+    assert "Not run: llm-judge eval robustness core-text --out FOLDER" in shown
+    assert "Not examined: llm-judge eval doctor --data DATA_FOLDER --json" in html_module.unescape(shown)
+    nothing = render(report_data(EMPTY, [], {}, findings=[]))
+    assert "The doctor found nothing." in nothing
 
 
 def test_an_empty_run_says_so() -> None:

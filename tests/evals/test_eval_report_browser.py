@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from report_runs import HOSTILE, made_run, words_of
+from report_runs import HOSTILE, made_robustness, made_run, words_of
 
+from llm_judge.diagnostics import Level
+from llm_judge.evals.doctor import Finding
 from llm_judge.evals.eval_report import report_data, to_html
 
 pytest.importorskip("sklearn")
@@ -28,7 +30,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = made_run(count=300)
     baselines = [made_run("keywords", 300, 0.5), made_run("tfidf", 300, 1.5), made_run("constant", 200, 0.0)]
     path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(to_html(report_data(run, baselines, words_of(run), draws=10)), encoding="utf-8")
+    wrong = [Finding("D301", Level.ERROR, ("set_two:1", HOSTILE), f"`{HOSTILE}` is labelled twice", "look")]
+    more = {"findings": wrong, "robustness": made_robustness()}
+    path.write_text(to_html(report_data(run, baselines, words_of(run), **more, draws=10)), encoding="utf-8")
     return path
 
 
@@ -108,6 +112,16 @@ def test_hostile_words_stay_words(page: Page) -> None:
     assert hostile.inner_text() == HOSTILE
     assert page.locator("img").count() == 0
     assert page.title() == "Eval report: core-text"
+
+
+def test_agreement_robustness_and_findings_are_seen(page: Page) -> None:
+    for name, row in (("agreement", "safety/hate"), ("robustness", "perturb:leet"), ("findings", "D301")):
+        page.locator(f"nav a[href='#{name}']").click()
+        found = page.locator(f"#{name} tbody tr").filter(has_text=row).first
+        assert found.is_visible()
+        box = found.bounding_box()
+        assert box is not None
+        assert box["height"] > 15
 
 
 def test_long_tables_filter_their_rows(page: Page) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import random
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from labelled_items import outcome
 
 from llm_judge.errors import UsageError
 from llm_judge.evals.outcomes import ItemOutcome, Kind
-from llm_judge.evals.robustness import RobustnessRow, paired_delta, robustness
+from llm_judge.evals.robustness import ALL_AREAS, RobustnessRow, paired_interval, robustness
 
 
 def pairs(
@@ -40,9 +43,9 @@ def test_the_table_by_hand() -> None:
         ("violates", "clear", None),  # whatever is true, it is a flip
     )
     assert (row.family, row.kind, row.key, row.pairs) == ("perturb:leet", Kind.ITEM, "any", 7)
-    assert (row.recall.before.count, row.recall.after.count, row.recall.before.total) == (3, 2, 4)
+    assert (row.recall.before, row.recall.after, row.recall.total) == (3, 2, 4)
     assert (row.recall.value, row.recall.p) == (-0.25, 1.0)  # 2 lost, 1 gained
-    assert (row.false_positives.before.count, row.false_positives.after.count) == (0, 1)
+    assert (row.false_positives.before, row.false_positives.after) == (0, 1)
     assert row.false_positives.value == 0.5
     assert (row.flips.count, row.flips.total, row.undecided.count) == (5, 7, 0)
 
@@ -67,12 +70,21 @@ def test_one_row_a_family_and_question_in_order() -> None:
         for kind, name in (("perturb", "typos"), ("inject", "fake_turn"))
     ]
     found = robustness(before, after)
-    expected = [(Kind.ITEM, "any"), (Kind.AREA, "a/a"), (Kind.AREA, "b/b")]
+    expected = [(Kind.ITEM, "any"), (Kind.AREA, ALL_AREAS), (Kind.AREA, "a/a"), (Kind.AREA, "b/b")]
     assert [(row.family, row.kind, row.key) for row in found] == [
         (family, *question) for family in ("inject:fake_turn", "perturb:typos") for question in expected
     ]
+    assert [row.pairs for row in found[:4]] == [1, 2, 1, 1]
     assert len(robustness(before, after, [Kind.ITEM])) == 2
-    assert found[0].recall.as_json()["value"] == 0.0
+    assert found[0].as_json()["recall"]["value"] == 0.0  # type: ignore[index]
+
+
+def test_a_question_that_the_changed_item_was_not_asked_is_no_pair() -> None:
+    before = [outcome("1", "violates", True, areas={"a/a": ("violates", True), "b/b": ("clear", False)})]
+    seen = outcome("1~drawn", None, None, ("perturb:drawn",), {"b/b": ("clear", False)})
+    assert [row.key for row in robustness(before, [seen])] == [ALL_AREAS, "b/b"]
+    unasked = replace(seen, answers=(), error=None)  # no guideline of its labels judges pictures
+    assert robustness(before, [unasked]) == []
 
 
 def test_what_an_injection_made_unknown_counts_in_no_rate() -> None:
@@ -82,35 +94,89 @@ def test_what_an_injection_made_unknown_counts_in_no_rate() -> None:
     assert (row.false_positives.value, row.flips.count) == (None, 1)
 
 
-def test_interval_by_hand() -> None:
-    # n = 10, b = 4, c = 1: −3/12 ± 1.95996 · √(6 − 9/12)/12 = −0.25 ± 0.37423
-    found = paired_delta(both=3, only_before=4, only_after=1, neither=2)
-    assert (found.value, found.low, found.high) == pytest.approx((-0.3, -0.62423, 0.12423), abs=1e-5)
-    assert found.p == pytest.approx(12 / 32)  # 2 · (1 + 5)/2⁵
+def grouped(said: Sequence[tuple[str, str, str]], truth: bool = True) -> RobustnessRow:
+    """One pair for each (said of the original, said of the changed item, group)."""
+    before, after = pairs(*((one, other, truth) for one, other, _ in said))
+    before = [replace(each, group=group) for each, (_, _, group) in zip(before, said, strict=True)]
+    (row,) = robustness(before, after, draws=400)
+    return row
 
 
-@pytest.mark.parametrize(("gained", "lost"), [(0.05, 0.2), (0.1, 0.1), (0.0, 0.1)])
-def test_the_interval_covers_the_truth(gained: float, lost: float) -> None:
-    """Exact: the chance of every table of 30 pairs, added up where its interval holds the true difference."""
-    covered = 0.0
-    for b, c in ((lose, gain) for lose in range(31) for gain in range(31 - lose)):
-        found = paired_delta(both=30 - b - c, only_before=b, only_after=c, neither=0)
+def test_pairs_of_one_group_rise_and_fall_together() -> None:
+    """Thirty pairs in groups of two alike say less than thirty of their own."""
+    said = [("violates", "clear" if number % 3 == 0 else "violates") for number in range(30)]
+    alone = grouped([(one, other, str(number)) for number, (one, other) in enumerate(said)])
+    tied = grouped([(one, other, str(number % 15)) for number, (one, other) in enumerate(said)])
+    assert alone.recall.value == tied.recall.value == pytest.approx(-1 / 3)
+
+    def width(row: RobustnessRow) -> tuple[float, float]:
+        assert row.recall.low is not None
+        assert row.recall.high is not None
+        assert row.flips.low is not None
+        assert row.flips.high is not None
+        return row.recall.high - row.recall.low, row.flips.high - row.flips.low
+
+    for narrow, wide in zip(width(alone), width(tied), strict=True):
+        assert 1.2 * narrow < wide < 1.7 * narrow  # √2, since every group of 15 is drawn whole
+
+
+def test_nothing_changed_is_no_certainty_and_counts_groups() -> None:
+    said = [("violates", "violates", str(number % 20)) for number in range(40)]
+    row = grouped(said)
+    # 20 groups: ±1.95996 · √1/22; Wilson 0/20: z²/(20 + z²)
+    assert (row.recall.value, row.recall.low, row.recall.high) == pytest.approx(
+        (0, -0.08909, 0.08909), abs=1e-5
+    )
+    assert (row.flips.value, row.flips.low, row.flips.high) == pytest.approx((0, 0, 0.16113), abs=1e-5)
+    assert (row.recall.reason, row.flips.reason) == (None, None)
+
+
+def test_few_groups_and_no_draws_say_why_there_is_no_interval() -> None:
+    row = grouped([("violates", "clear", "one template")] * 30)
+    assert (row.recall.value, row.recall.low) == (-1.0, None)
+    assert row.recall.reason == "no interval: 1 group, 10 needed"
+    assert row.flips.reason == row.recall.reason
+    (row,) = robustness(*pairs(("violates", "clear", True)), draws=0)
+    assert (row.recall.value, row.recall.reason) == (-1.0, "no interval")
+
+
+def test_the_interval_covers_the_truth() -> None:
+    """Forty groups of two pairs that share what happens; recall falls by .2 in truth."""
+    source = random.Random(3)
+    covered, runs = 0, 200
+    for _ in range(runs):
+        said = []
+        for group in range(40):
+            fate = source.random()
+            one, other = (
+                ("violates", "clear")
+                if fate < 0.3
+                else ("clear", "violates")
+                if fate < 0.4
+                else ("clear", "clear")
+            )
+            said += [(one, other, str(group))] * 2
+        found = grouped(said).recall
         assert found.low is not None
         assert found.high is not None
-        if found.low <= gained - lost <= found.high:
-            rest = (1 - gained - lost) ** (30 - b - c)
-            covered += math.comb(30, b) * math.comb(30 - b, c) * lost**b * gained**c * rest
-    assert 0.94 <= covered <= 0.98
+        covered += found.low <= -0.2 <= found.high
+    assert 0.91 <= covered / runs <= 0.99
+
+
+def test_interval_of_independent_pairs_by_hand() -> None:
+    # n = 10, b = 4, c = 1: −3/12 ± 1.95996 · √(6 − 9/12)/12 = −0.25 ± 0.37423
+    assert paired_interval(4, 1, 10) == pytest.approx((-0.62423, 0.12423), abs=1e-5)
+    assert only_row(*[("violates", "clear", True)] * 4, ("clear", "violates", True)).recall.p == 12 / 32
 
 
 def test_nothing_is_claimed_from_nothing() -> None:
     assert robustness([], []) == []
-    nothing = paired_delta(0, 0, 0, 0)
-    assert (nothing.value, nothing.low, nothing.p) == (None, None, None)
-    one = paired_delta(1, 0, 0, 0)
-    assert (one.value, one.p) == (0, None)
-    assert one.high is not None
-    assert not math.isnan(one.high)
+    (row,) = robustness(*pairs(("clear", "clear", None)))
+    assert (row.recall.value, row.recall.low, row.recall.p) == (None, None, None)
+    assert row.recall.reason == "no pairs"
+    low, high = paired_interval(0, 0, 1)
+    assert -1 <= low < 0 < high <= 1
+    assert not math.isnan(high)
 
 
 def test_wrong_input_is_one_clear_line() -> None:

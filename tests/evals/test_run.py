@@ -10,7 +10,7 @@ import pytest
 from samples import OPEN, compiled, make_policy, make_rule
 
 from llm_judge.engines.scripted import ScriptedEngine, ScriptedRead
-from llm_judge.errors import EngineError
+from llm_judge.errors import EngineError, UsageError
 from llm_judge.evals.outcomes import Answer, Ask, EvalItem, ItemOutcome, Kind
 from llm_judge.evals.run import items_digest, run_identity, run_items
 from llm_judge.evals.run_folder import RunFolder, read_outcomes
@@ -74,6 +74,34 @@ def test_an_item_that_cannot_be_opened_is_its_own_error(tmp_path: Path) -> None:
     broken, fine = outcomes(tmp_path / "run", items)
     assert (broken.error or "").startswith("ContentEmpty")
     assert (broken.answers, fine.error) == ((), None)
+
+
+def test_media_are_asked_for_by_name_when_their_turn_comes(tmp_path: Path) -> None:
+    wanted: list[str] = []
+
+    def words(name: str) -> bytes:
+        wanted.append(name)
+        return b"Drowning plant." if name == "first" else b"\xff\xfe"
+
+    items = [replace(ITEMS[0], id=f"set:{name}", text=None, media=name) for name in ("first", "second")]
+    with RunFolder(tmp_path / "run", run_identity(judge(), items, {})) as run:
+        run_items(judge(), items, run, media=words)
+        assert wanted == ["first", "second"]
+        assert answer(run.outcomes[0], Kind.AREA, "garden/plants").outcome == "violates"
+        assert (run.outcomes[1].error or "").startswith("ContentDamaged")
+    (missing,) = outcomes(tmp_path / "other", items[:1])
+    assert missing.error == "ContentNotFound: `set:first` has no file"
+
+
+def test_a_file_that_cannot_be_made_any_more_ends_the_run_and_keeps_whole_chunks(tmp_path: Path) -> None:
+    def gone(name: str) -> bytes:
+        raise UsageError(f"no synthesiser for {name}")
+
+    items = [*ITEMS[:32], replace(ITEMS[40], text=None, media="late")]
+    with RunFolder(tmp_path / "run", run_identity(judge(), items, {})) as run:
+        with pytest.raises(UsageError, match="no synthesiser for late"):
+            run_items(judge(), items, run, media=gone)
+        assert len(run.outcomes) == 32
 
 
 class Dies(ScriptedEngine):
