@@ -84,7 +84,7 @@ def report(
     main = read_run(run)
     others = _baselines(main, baselines or run.parent / "baselines")
     others += [read_run(folder, f"{folder.parent.name}/{folder.name}") for folder in against or ()]
-    found = report_data(main, others, _words(main, data), calibration=calibrated, draws=draws)
+    found = report_data(main, others, item_words(main, data), calibration=calibrated, draws=draws)
     if as_json:
         typer.echo(json.dumps({**found, "texts": {}}, ensure_ascii=False))
     elif out is None:
@@ -172,7 +172,7 @@ def _baselines(main: RunData, folder: Path) -> list[RunData]:
     ]
 
 
-def _words(main: RunData, data: Path | None) -> dict[str, str]:
+def item_words(main: RunData, data: Path | None) -> dict[str, str]:
     """Item id → text, where the data are at hand; the run itself keeps no words."""
     from llm_judge.evals.suite import load_suites
     from llm_judge.evals.suite_rows import data_folder, read_items
