@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,12 @@ def test_it_judges_from_an_empty_folder(site: Path, tmp_path: Path) -> None:
 def test_the_wheel_holds_no_labelled_data(site: Path) -> None:
     assert not list(site.rglob("*.parquet"))
     assert not [p for p in site.rglob("*") if zipfile.is_zipfile(p) and p.suffix not in (".npz",)]
+
+
+def test_inspect_finds_the_tasks(site: Path) -> None:
+    """It looks for them under the name of the package, and loads the module that is named there."""
+    (listed,) = site.glob("llm_judge-*.dist-info/entry_points.txt")
+    points = ConfigParser()
+    points.read(listed)
+    module = points["inspect_ai"]["llm_judge"]
+    assert (site / module.replace(".", "/")).with_suffix(".py").is_file()

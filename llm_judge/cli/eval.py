@@ -10,6 +10,7 @@ from llm_judge.cli import eval_baselines as baselines_command
 from llm_judge.cli import eval_calibrate as calibrate_command
 from llm_judge.cli import eval_compare as compare_command
 from llm_judge.cli import eval_doctor as doctor_command
+from llm_judge.cli import eval_inspect as inspect_command
 from llm_judge.cli import eval_report as report_command
 from llm_judge.cli import eval_robustness as robustness_command
 from llm_judge.cli import eval_run as run_command
@@ -41,3 +42,4 @@ app.command("compare")(compare_command.compare)
 app.command("calibrate")(calibrate_command.calibrate)
 app.command("robustness")(robustness_command.robustness)
 app.command("doctor")(doctor_command.doctor)
+app.command("inspect")(inspect_command.inspect)

@@ -106,7 +106,7 @@ def report(
     found = report_data(
         main,
         others,
-        _words(main, data),
+        item_words(main, data),
         findings=told,
         robustness=disguised,
         calibration=calibrated,
@@ -216,7 +216,7 @@ def _baselines(main: RunData, folder: Path) -> list[RunData]:
     ]
 
 
-def _words(main: RunData, data: Path | None) -> dict[str, str]:
+def item_words(main: RunData, data: Path | None) -> dict[str, str]:
     """Item id → text, where the data are at hand; the run itself keeps no words."""
     from llm_judge.evals.suite import load_suites
     from llm_judge.evals.suite_rows import data_folder, read_items

@@ -106,7 +106,7 @@ class ItemOutcome:
         action: what the judge would do.
         evidence_hit: whether cited evidence overlaps a span that a person marked; None where unknown.
         ms: milliseconds this item took, its share of its batch.
-        tokens: computed for it, without the prefix, its share of its batch; 0 where the engine does not count.
+        tokens: computed for it, prefix apart, its share of its batch; 0 where the engine does not count.
         error: what went wrong, ``type: message``; None for a decision. An item in error has no answers.
     """
 

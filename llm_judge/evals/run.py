@@ -100,6 +100,21 @@ def run_items(
     folder.finish({"seconds": round(time.monotonic() - started, 1), "peak_memory_mib": peak})
 
 
+def judge_item(
+    judge: Judge, item: EvalItem, *, media: Callable[[str], bytes] | None = None, ask: Ask = Ask.ALL
+) -> ItemOutcome:
+    """Judge one item alone, for callers that keep their own books; arguments as for ``run_items``.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM, where this is the main thread.
+        EngineError, PackageError: as the parts raise them.
+    """
+    (outcome,), stopped = _judged(judge, [item], media, ask)
+    if stopped:
+        raise stopped
+    return outcome
+
+
 def _judged(
     judge: Judge, chunk: Sequence[EvalItem], media: Callable[[str], bytes] | None, ask: Ask
 ) -> tuple[list[ItemOutcome], Interrupted | None]:

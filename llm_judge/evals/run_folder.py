@@ -113,7 +113,7 @@ class RunFolder:
                 if not line.endswith(b"\n"):
                     break
                 try:
-                    found += [_from_json(data) for data in json.loads(line)]
+                    found += [outcome_from_json(data) for data in json.loads(line)]
                 except (ValueError, KeyError, TypeError):
                     raise UsageError(
                         f"`{self.path / JOURNAL}` holds a line that is not of a run, at byte {good_end}",
@@ -165,7 +165,7 @@ def read_outcomes(folder: Path) -> list[ItemOutcome]:
         raise UsageError(f"the run in `{folder}` is not finished", "go on with the same command and --resume")
     try:
         rows = pq.read_table(path).to_pylist()
-        return [_from_json(row) for row in rows]
+        return [outcome_from_json(row) for row in rows]
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"`{path}` is damaged", "run it again") from error
 
@@ -212,6 +212,11 @@ def write_outcomes(outcomes: Sequence[ItemOutcome], path: Path) -> None:
         raise OutputError(f"cannot write `{path}`: {reason_of(error)}", "make room, then --resume") from error
 
 
-def _from_json(data: Mapping[str, Any]) -> ItemOutcome:
+def outcome_from_json(data: Mapping[str, Any]) -> ItemOutcome:
+    """Return an outcome from its plain data, as ``dataclasses.asdict`` gives it.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is not the data of an outcome.
+    """
     answers = tuple(Answer(**{**answer, "kind": Kind(answer["kind"])}) for answer in data["answers"])
     return ItemOutcome(**{**data, "slices": tuple(data["slices"]), "answers": answers})

@@ -12,7 +12,7 @@ from samples import OPEN, compiled, make_policy, make_rule
 from llm_judge.engines.scripted import ScriptedEngine, ScriptedRead
 from llm_judge.errors import EngineError, UsageError
 from llm_judge.evals.outcomes import Answer, Ask, EvalItem, ItemOutcome, Kind
-from llm_judge.evals.run import items_digest, run_identity, run_items
+from llm_judge.evals.run import items_digest, judge_item, run_identity, run_items
 from llm_judge.evals.run_folder import RunFolder, read_outcomes
 from llm_judge.judge import Judge
 
@@ -167,3 +167,9 @@ def test_asks_only_what_labels_can_score_and_answers_the_same(tmp_path: Path) ->
 
 def probabilities(outcome: ItemOutcome) -> dict[tuple[Kind, str], float | None]:
     return {(answer.kind, answer.key): answer.probability for answer in outcome.answers}
+
+
+def test_an_item_alone_is_judged_as_in_a_run(tmp_path: Path) -> None:
+    alone = judge_item(judge(), ITEMS[0])
+    among = outcomes(tmp_path)[0]
+    assert replace(alone, ms=among.ms, tokens=among.tokens) == among
