@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 from llm_judge.calibration import Calibration, identity_of
 from llm_judge.compile import CompiledArea, CompiledPolicy, CompiledRule
@@ -174,8 +175,8 @@ class Judge:
         return [
             self.error_record(content.id, failed[i], content.source)
             if i in failed
-            else self._record(
-                content,
+            else self.record(
+                item_json(content),
                 [verdict for verdict, _ in chosen[i].values()],
                 self._worst_areas([w for w in opened if w.item == i]),
                 timings,
@@ -348,19 +349,27 @@ class Judge:
         followed = verdict.label_mass >= self.settings.thresholds.min_label_mass
         return verdict.asked and followed and verdict.outcome is not Outcome.CLEAR
 
-    def _record(
+    def record(
         self,
-        content: Content,
+        item: Mapping[str, Any],
         verdicts: Sequence[Verdict],
         areas: tuple[AreaAnswer, ...],
         timings: Mapping[str, float],
         asked: frozenset[str] | None,
     ) -> DecisionRecord:
+        """Decide on answers that are there; nothing is asked.
+
+        Args:
+            item: what the record says of the content, with its ``id`` and ``sha256`` at least.
+            verdicts, areas: in policy order.
+            timings: milliseconds by stage.
+            asked: policies that were asked, None for all of them.
+        """
         decision = decide(verdicts, self.policies, self.settings.calibration)
         return DecisionRecord(
-            decision_id=self._decision_id(content.id, content.sha256, asked),
+            decision_id=self._decision_id(item["id"], item["sha256"], asked),
             created_at=now(),
-            item=item_json(content),
+            item=item,
             action=decision.action,
             decision=decision,
             verdicts=tuple(verdicts),

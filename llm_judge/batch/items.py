@@ -18,6 +18,7 @@ from llm_judge.content.files import read_head
 from llm_judge.content.open import Limits, iter_files, open_content
 from llm_judge.content.text import from_text
 from llm_judge.errors import ContentDamaged, ContentError, ContentNotFound, ContentTooLarge, UsageError
+from llm_judge.record import DecisionRecord
 
 MAX_ROW_BYTES = 16 * 1024 * 1024
 MAX_ID_CHARACTERS = 500
@@ -35,13 +36,13 @@ class Item:
     Attributes:
         id: names its record; unique within a run.
         source: file name shown to people, None for text.
-        open: returns the content, or raises ``ContentError``.
+        open: returns the content, or its record where one is there already, or raises ``ContentError``.
         asked: ids of the policies to ask about; None for all.
     """
 
     id: str
     source: str | None
-    open: Callable[[], Content]
+    open: Callable[[], Content | DecisionRecord]
     asked: frozenset[str] | None = None
 
 

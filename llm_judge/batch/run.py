@@ -46,7 +46,7 @@ def run_batches(
             items before it are judged and written.
     """
     queue = _fresh(items, out, on_skip)
-    with _stopping(on_stop) as stop:
+    with stopping(on_stop) as stop:
         while True:
             batch, trouble = _next_batch(queue, batch_items, stop)
             opened, unopened = _open_batch(judge, batch)
@@ -70,7 +70,7 @@ class _StopReading(KeyboardInterrupt):
 
 
 @dataclass(slots=True)
-class _Stop:
+class Stop:
     """Whether a stop was asked for, and whether the loop is waiting for items."""
 
     asked: bool = False
@@ -85,7 +85,7 @@ def _fresh(items: Iterable[Item], out: RecordFile | None, on_skip: Callable[[], 
             yield item
 
 
-def _next_batch(queue: Iterator[Item], size: int, stop: _Stop) -> tuple[list[Item], JudgeError | None]:
+def _next_batch(queue: Iterator[Item], size: int, stop: Stop) -> tuple[list[Item], JudgeError | None]:
     """Return the next items, fewer at the end, and what kept the list of items from going on."""
     batch: list[Item] = []
     try:
@@ -127,9 +127,16 @@ def _judge_opened(
 
 
 @contextmanager
-def _stopping(on_stop: Callable[[], None]) -> Iterator[_Stop]:
-    """Turn the first Ctrl-C (or SIGTERM) into a wish to stop; the second one stops at once."""
-    stop = _Stop()
+def stopping(on_stop: Callable[[], None]) -> Iterator[Stop]:
+    """Turn the first Ctrl-C (or SIGTERM) into a wish to stop; the second one stops at once.
+
+    May be nested: the inner one is asked first. In a thread nothing is ever asked, since signals belong to
+    the main thread.
+
+    Args:
+        on_stop: called from the signal handler when a stop is first asked for.
+    """
+    stop = Stop()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         if stop.asked:

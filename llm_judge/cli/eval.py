@@ -7,6 +7,7 @@ from importlib.util import find_spec
 import typer
 
 from llm_judge.cli import eval_baselines as baselines_command
+from llm_judge.cli import eval_cache as cache_command
 from llm_judge.cli import eval_calibrate as calibrate_command
 from llm_judge.cli import eval_compare as compare_command
 from llm_judge.cli import eval_doctor as doctor_command
@@ -43,3 +44,4 @@ app.command("calibrate")(calibrate_command.calibrate)
 app.command("robustness")(robustness_command.robustness)
 app.command("doctor")(doctor_command.doctor)
 app.command("inspect")(inspect_command.inspect)
+app.command("cache")(cache_command.cache)

@@ -124,9 +124,16 @@ def read_guidelines(
     return select(policies, list(only)) if only else policies, prompts_of(in_force)
 
 
+def warn(line: str) -> None:
+    """Say on stderr what is wrong, though it stops nothing."""
+    from llm_judge.report import printable
+
+    typer.echo(f"warning: {printable(line)}", err=True)
+
+
 def warn_of_gaps(gaps: Iterable[Gap]) -> None:
     """Say on stderr, in one line, which thresholds that ladders name a calibration does not give."""
-    from llm_judge.report import gaps_line, printable
+    from llm_judge.report import gaps_line
 
     if line := gaps_line(gaps):
-        typer.echo(f"warning: {printable(line)}", err=True)
+        warn(line)

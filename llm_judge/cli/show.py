@@ -53,6 +53,7 @@ def prompt(
 
     from llm_judge.batch.items import check_arguments, items_from_arguments
     from llm_judge.compile import TargetModel, compile_policies
+    from llm_judge.content.content import Content
     from llm_judge.content.open import Limits
     from llm_judge.engines.convert import MODEL
     from llm_judge.engines.tokens import ChatFrame, packaged_tokens
@@ -66,6 +67,7 @@ def prompt(
     if item is None:
         raise UsageError(f"there is nothing to show in `{content}`", "give a text or a file")
     opened = item.open()
+    assert isinstance(opened, Content)  # noqa: S101  # nothing is answered before it is shown
     built = build_prompt(compiled, opened, tokens.special_tokens)
     asked = _question_text(compiled, question)
     counts = _counts(compiled, built, len(frame.prompt_ids(tokens, built, asked)))

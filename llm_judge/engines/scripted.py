@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -86,6 +87,13 @@ class ScriptedEngine:
     def info(self) -> EngineInfo:
         """A fixed identity."""
         return EngineInfo("scripted", "scripted", "0" * 64, None, "float32", self.context_tokens)
+
+    @property
+    def script_digest(self) -> str:
+        """SHA-256 of the tables: two scripts are two engines, though there are no weights to tell apart."""
+        reads = [[read.question, read.contains, dict(read.probabilities)] for read in self.reads]
+        script = [reads, dict(self.default), list(self.completions), list(self.failures)]
+        return hashlib.sha256(json.dumps(script, sort_keys=True).encode()).hexdigest()
 
     @property
     def special_tokens(self) -> tuple[str, ...]:

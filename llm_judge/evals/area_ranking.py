@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from llm_judge.content.content import Content
 from llm_judge.errors import ContentError
 from llm_judge.evals.outcomes import ANY, Answer, EvalItem, ItemOutcome, Kind
+from llm_judge.evals.recall import Answered
 from llm_judge.verdict import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from llm_judge.engines.protocol import Engine
     from llm_judge.judge import Judge
@@ -24,42 +25,56 @@ if TYPE_CHECKING:
 NO_ACTION = "none"  # nothing was decided
 
 
-def rank_items(
+def answer_areas(
     judge: Judge,
-    items: Sequence[EvalItem],
-    open_item: Callable[[EvalItem], Content],
+    opened: Sequence[Content | Answered | ContentError],
     asked: Sequence[frozenset[str] | None],
-) -> list[ItemOutcome]:
-    """Ask the areas of each item, and nothing else.
+) -> list[Answered | ContentError]:
+    """Ask the areas of each content, and nothing else.
 
     Args:
         judge: over the policies of the suite.
-        items: judged together.
-        open_item: returns what is judged; a ``ContentError`` is that item's error.
-        asked: for each item the policies to ask about, None for all; only then is it scored as a whole.
+        opened: contents are judged together; what was answered before, or cannot be judged, stays as it is.
+        asked: for each content the policies to ask about, None for all.
     """
     started = time.perf_counter()
     counted = item_tokens(judge.engine)
-    opened = [_opened(open_item, item) for item in items]
-    contents = [each for each in opened if isinstance(each, Content)]
-    kept = [policies for each, policies in zip(opened, asked, strict=True) if isinstance(each, Content)]
-    read = iter(judge.read_areas(contents, kept))
-    answers = [next(read) if isinstance(each, Content) else each for each in opened]
-    ms = (time.perf_counter() - started) * 1000 / max(len(items), 1)
-    tokens = (item_tokens(judge.engine) - counted) / max(len(items), 1)
-    thresholds = judge.settings.thresholds
-    return [
-        ItemOutcome.of(
-            item,
-            sha256=each.sha256 if isinstance(each, Content) else "",
-            answers=() if isinstance(found, ContentError) else _answers(item, found, thresholds, policies),
-            action=NO_ACTION,
-            ms=ms,
-            tokens=tokens,
-            error=f"{type(found).__name__}: {found.message}" if isinstance(found, ContentError) else None,
+    contents = {n: each for n, each in enumerate(opened) if isinstance(each, Content)}
+    read = judge.read_areas(list(contents.values()), [asked[n] for n in contents])
+    ms = (time.perf_counter() - started) * 1000 / max(len(contents), 1)
+    tokens = (item_tokens(judge.engine) - counted) / max(len(contents), 1)
+    found = {n: each for n, each in enumerate(opened) if not isinstance(each, Content)}
+    for (n, content), areas in zip(contents.items(), read, strict=True):
+        found[n] = (
+            areas if isinstance(areas, ContentError) else Answered(content.sha256, areas, None, ms, tokens)
         )
-        for item, each, found, policies in zip(items, opened, answers, asked, strict=True)
-    ]
+    return [found[n] for n in range(len(opened))]
+
+
+def ranked(
+    item: EvalItem, found: Answered | ContentError, thresholds: Thresholds, *, whole: bool, cached: bool
+) -> ItemOutcome:
+    """Return the outcome of an item by its areas alone.
+
+    Args:
+        item: the labels.
+        found: what was answered about its areas, or why it cannot be judged.
+        thresholds: of the judge.
+        whole: whether every policy was asked; only then is there an answer about the item as a whole.
+        cached: whether an earlier run answered it.
+    """
+    if isinstance(found, ContentError):
+        told = f"{type(found).__name__}: {found.message}"
+        return ItemOutcome.of(item, sha256="", answers=(), action=NO_ACTION, error=told)
+    return ItemOutcome.of(
+        item,
+        sha256=found.sha256,
+        answers=_answers(item, found.areas, thresholds, whole),
+        action=NO_ACTION,
+        ms=found.ms,
+        tokens=found.tokens,
+        cached=cached,
+    )
 
 
 def item_tokens(engine: Engine) -> int:
@@ -70,18 +85,11 @@ def item_tokens(engine: Engine) -> int:
     return int(getattr(engine, "tokens_computed", 0)) - int(getattr(engine, "prefix_tokens", 0))
 
 
-def _opened(open_item: Callable[[EvalItem], Content], item: EvalItem) -> Content | ContentError:
-    try:
-        return open_item(item)
-    except ContentError as error:
-        return error
-
-
 def _answers(
     item: EvalItem,
     areas: Sequence[AreaAnswer],
     thresholds: Thresholds,
-    asked: frozenset[str] | None,
+    whole: bool,
 ) -> tuple[Answer, ...]:
     found = [
         Answer(
@@ -95,9 +103,9 @@ def _answers(
         )
         for area in areas
     ]
-    if asked is not None or not found:
+    if not whole or not found:
         return tuple(found)
-    whole = Answer(
+    all_of_it = Answer(
         Kind.ITEM,
         ANY,
         item.harmful,
@@ -106,7 +114,7 @@ def _answers(
         min(area.label_mass for area in areas),
         min((Outcome(answer.outcome) for answer in found), key=lambda outcome: outcome.rank).value,
     )
-    return (whole, *found)
+    return (all_of_it, *found)
 
 
 def _outcome(area: AreaAnswer, thresholds: Thresholds) -> Outcome:

@@ -66,7 +66,7 @@ class Sample:
         label_mass: 0..1, shape (n,).
         group: whole number of the group of each row, shape (n,).
         evidence: 1 for cited evidence that a person marked too, 0 for a miss, NaN where unknown, (n,).
-        ms, tokens: of the whole item, shape (n,) each.
+        ms, tokens: of the whole item, NaN where an earlier run answered it, shape (n,) each.
         unknown: answers left out because their truth is unknown.
     """
 
@@ -154,8 +154,8 @@ def _sample(rows: Sequence[tuple[ItemOutcome, Answer]]) -> Sample:
         label_mass=floats(answer.label_mass for _, answer in known),
         group=np.array(groups, np.int64),
         evidence=floats(outcome.evidence_hit for outcome, _ in known),
-        ms=floats(outcome.ms for outcome, _ in known),
-        tokens=floats(outcome.tokens for outcome, _ in known),
+        ms=floats(None if outcome.cached else outcome.ms for outcome, _ in known),
+        tokens=floats(None if outcome.cached else outcome.tokens for outcome, _ in known),
         unknown=len(rows) - len(known),
     )
 

@@ -81,7 +81,8 @@ class Comparison:
         changed: items whose content differs, left out.
         errors_before, errors_after: paired items in error.
         actions: flips of the action of the whole item.
-        latency, tokens: after ÷ before, of the sums over paired items without error.
+        latency, tokens: after ÷ before, of the sums over paired items without error that both runs judged
+            themselves, not from the cache.
         cells: those with a labelled answer in both runs.
     """
 
@@ -226,10 +227,10 @@ def _difference(before: float | str, after: float | str, found: Interval | None)
 
 
 def _cost(pairs: Sequence[Pair], name: str, draws: int, seed: int) -> Estimate:
-    """Return the ratio of two sums of ``ms`` or ``tokens`` over items without error."""
+    """Return the ratio of two sums of ``ms`` or ``tokens`` over items that both runs judged without error."""
     import numpy as np
 
-    sound = [pair for pair in pairs if pair[0].error is None and pair[1].error is None]
+    sound = [pair for pair in pairs if all(side.error is None and not side.cached for side in pair)]
     one, other = (np.array([getattr(pair[side], name) for pair in sound], float) for side in (0, 1))
     if one.sum() <= 0 or other.sum() <= 0:
         return Estimate.missing("not counted in both runs")

@@ -128,6 +128,7 @@ def _sample(outcome: ItemOutcome, words: str | None, model: str) -> EvalSample:
 
     text = placeholder(outcome.item) if words is None else words
     output = output_of(outcome, model)
+    seconds = None if outcome.cached else outcome.ms / 1000  # of an earlier run
     return EvalSample(
         id=outcome.item,
         epoch=1,
@@ -137,8 +138,8 @@ def _sample(outcome: ItemOutcome, words: str | None, model: str) -> EvalSample:
         output=output,
         metadata=item_metadata(outcome),
         store=stored(outcome),
-        total_time=outcome.ms / 1000,
-        working_time=outcome.ms / 1000,
+        total_time=seconds,
+        working_time=seconds,
     )
 
 

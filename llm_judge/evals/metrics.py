@@ -87,7 +87,9 @@ class Totals:
         items: judged or tried.
         errors: type of error → items.
         actions: what the judge would do → items, most frequent first.
-        latency_ms_p50, latency_ms_p95, tokens_mean: over items without error; None where there are none.
+        latency_ms_p50, latency_ms_p95, tokens_mean: over items without error that this run judged itself;
+            None where there are none.
+        cached: items that an earlier run answered.
     """
 
     items: int
@@ -96,6 +98,7 @@ class Totals:
     latency_ms_p50: float | None
     latency_ms_p95: float | None
     tokens_mean: float | None
+    cached: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -106,7 +109,7 @@ def totals(outcomes: Sequence[ItemOutcome]) -> Totals:
     """Count a run as a whole."""
     import numpy as np
 
-    sound = [outcome for outcome in outcomes if outcome.error is None]
+    sound = [outcome for outcome in outcomes if outcome.error is None and not outcome.cached]
     ms = [outcome.ms for outcome in sound]
     return Totals(
         items=len(outcomes),
@@ -117,6 +120,7 @@ def totals(outcomes: Sequence[ItemOutcome]) -> Totals:
         latency_ms_p50=float(np.quantile(ms, 0.5)) if ms else None,
         latency_ms_p95=float(np.quantile(ms, 0.95)) if ms else None,
         tokens_mean=float(np.mean([outcome.tokens for outcome in sound])) if sound else None,
+        cached=sum(outcome.cached for outcome in outcomes),
     )
 
 

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 
 def outcome_of(
-    item: EvalItem, record: DecisionRecord, tokens: float = 0.0, *, whole: bool = True
+    item: EvalItem,
+    record: DecisionRecord,
+    tokens: float = 0.0,
+    *,
+    whole: bool = True,
+    cached: bool = False,
 ) -> ItemOutcome:
     """Put what is true of ``item`` beside what ``record`` says.
 
@@ -28,6 +33,7 @@ def outcome_of(
         tokens: computed for this item.
         whole: whether every policy was asked; if not, there is no answer about the item as a whole: the
             likeliest of few areas is no fair match for the likeliest of all.
+        cached: whether an earlier run answered it.
     """
     return ItemOutcome.of(
         item,
@@ -38,6 +44,7 @@ def outcome_of(
         ms=sum(record.timings_ms.values()),
         tokens=tokens,
         error=f"{record.error['type']}: {record.error['message']}" if record.error else None,
+        cached=cached,
     )
 
 

@@ -108,6 +108,7 @@ class ItemOutcome:
         ms: milliseconds this item took, its share of its batch.
         tokens: computed for it, prefix apart, its share of its batch; 0 where the engine does not count.
         error: what went wrong, ``type: message``; None for a decision. An item in error has no answers.
+        cached: answered by an earlier run; ``ms`` and ``tokens`` are of then, and in no metric.
     """
 
     item: str
@@ -124,6 +125,7 @@ class ItemOutcome:
     ms: float = 0.0
     tokens: float = 0.0
     error: str | None = None
+    cached: bool = False
 
     @classmethod
     def of(

@@ -131,10 +131,15 @@ def _of_means(sample: Sample) -> Iterator[tuple[str, float | str]]:
     yield "unreadable_rate", float(sample.unreadable.mean())
     yield "label_mass", float(sample.label_mass.mean())
     yield "evidence_hit_rate", float(evidence.mean()) if len(evidence) else "no marked spans"
-    yield "latency_ms_p50", float(np.quantile(sample.ms, 0.5))
-    yield "latency_ms_p95", float(np.quantile(sample.ms, 0.95))
-    yield "latency_ms_mean", float(sample.ms.mean())
-    yield "tokens_mean", float(sample.tokens.mean())
+    ms, tokens = (values[~np.isnan(values)] for values in (sample.ms, sample.tokens))
+    if len(ms) == 0:
+        names = ("latency_ms_p50", "latency_ms_p95", "latency_ms_mean", "tokens_mean")
+        yield from ((name, "all answers are from the cache") for name in names)
+        return
+    yield "latency_ms_p50", float(np.quantile(ms, 0.5))
+    yield "latency_ms_p95", float(np.quantile(ms, 0.95))
+    yield "latency_ms_mean", float(ms.mean())
+    yield "tokens_mean", float(tokens.mean())
 
 
 def _of_probabilities(sample: Sample) -> Iterator[tuple[str, float | str]]:

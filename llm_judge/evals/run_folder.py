@@ -200,6 +200,7 @@ def write_outcomes(outcomes: Sequence[ItemOutcome], path: Path) -> None:
             ("ms", number),
             ("tokens", number),
             ("error", text),
+            ("cached", pa.bool_()),
         ]
     )
     table = pa.Table.from_pylist([asdict(outcome) for outcome in outcomes], schema=schema)

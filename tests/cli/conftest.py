@@ -21,6 +21,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "script.json").write_text(json.dumps(SCRIPT))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
+    answers = tmp_path / "answers" / "answers-1.sqlite3"  # not the user's; the models stay where they are
+    monkeypatch.setattr("llm_judge.evals.answer_cache.answers_file", lambda: answers)
     return tmp_path
 
 

@@ -310,3 +310,33 @@ def test_a_missing_extra_is_one_message(
     assert done.code == 2
     assert "evaluation needs sklearn" in done.err
     assert "pip install 'llm-judge[eval]'" in done.err
+
+
+def test_a_second_run_asks_only_what_is_new(cases: Path, llm_judge: Callable[..., Run]) -> None:
+    command = ("eval", "run", "guideline-cases", *ENGINE, "--sample", "prevalence")
+    first = llm_judge(*command, "--limit", "20", "--out", "first")
+    assert first.out == "guideline-cases: 20 items in first/guideline-cases\n"
+    more = llm_judge(*command, "--out", "more", "--workers", "2")
+    assert "60 items in more/guideline-cases, 20 of them answered by earlier runs" in more.out
+    assert json.loads(Path("more/guideline-cases/manifest.json").read_text())["cached_items"] == 20
+    held = json.loads(llm_judge("eval", "cache", "--json").out)
+    assert (held["contents"], held["answers"], held["judges"]) == (60, 60, 1)
+    assert "60 answers about 60 contents by 1 judges" in llm_judge("eval", "cache").out
+    assert "earlier" not in llm_judge(*command, "--out", "anew", "--no-cache").out
+    script = json.loads((cases / "script.json").read_text())
+    (cases / "script.json").write_text(json.dumps(script | {"default": {"no": 0.9, "yes": 0.05}}))
+    assert "earlier" not in llm_judge(*command, "--out", "other").out
+
+    cleared = llm_judge("eval", "cache", "--clear")
+    assert re.match(r"0\.[1-9] MB freed in .*/answers\n", cleared.out)
+    assert "0 answers about 0 contents" in llm_judge("eval", "cache").out
+
+
+def test_a_damaged_cache_is_one_line_and_stops_no_run(cases: Path, llm_judge: Callable[..., Run]) -> None:
+    (cases / "answers").mkdir()
+    (cases / "answers" / "answers-1.sqlite3").write_bytes(b"nothing" * 1000)
+    done = llm_judge("eval", "run", "guideline-cases", *ENGINE)
+    assert done.code == 0
+    (line,) = done.err.splitlines()
+    assert line.startswith("warning: the answer cache")
+    assert "is damaged: it is now `answers-1.damaged`" in line

@@ -117,6 +117,8 @@ def test_cost_is_a_ratio_of_sums() -> None:
     found = compare(before, after, draws=0)
     assert found.latency.value == 15 / 30
     assert str(found.tokens) == "n/a (not counted in both runs)"
+    known = [replace(outcome, cached=n == 2) for n, outcome in enumerate(after)]  # what was not judged now
+    assert compare(before, known, draws=0).latency.value == 5 / 20
 
 
 def test_several_runs_are_compared_with_the_first() -> None:

@@ -99,6 +99,19 @@ def test_evidence_latency_and_tokens() -> None:
     assert value(cell, "latency_ms_p95") == pytest.approx(28.5)
 
 
+def test_what_an_earlier_run_answered_has_no_cost_in_this_one() -> None:
+    now = [item(n, answer(True, 0.9), ms=10.0 * n, tokens=n) for n in range(4)]
+    before = [item(f"c{n}", answer(True, 0.9), ms=999.0, tokens=999, cached=True) for n in range(4)]
+    mixed, alone = overall([*now, *before], draws=50), overall(now)
+    assert mixed.counts.n == 8
+    for name in ("latency_ms_p50", "latency_ms_p95", "latency_ms_mean", "tokens_mean"):
+        assert value(mixed, name) == value(alone, name)
+        assert str(overall(before, draws=50).metrics[name]) == "n/a (all answers are from the cache)"
+    found = totals([*now, *before])
+    assert (found.items, found.cached, found.latency_ms_p50, found.tokens_mean) == (8, 4, 15.0, 1.5)
+    assert totals(before).latency_ms_p50 is None
+
+
 def test_cells_by_dimension() -> None:
     rule = answer(None, 0.9, kind=Kind.RULE, key=f"{AREA}#HS1")
     outcomes = [

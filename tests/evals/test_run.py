@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +12,11 @@ import pytest
 from samples import OPEN, compiled, make_policy, make_rule
 
 from llm_judge.engines.scripted import ScriptedEngine, ScriptedRead
-from llm_judge.errors import EngineError, UsageError
+from llm_judge.errors import EngineError, Interrupted, UsageError
+from llm_judge.evals.answer_cache import AnswerCache
 from llm_judge.evals.outcomes import Answer, Ask, EvalItem, ItemOutcome, Kind
 from llm_judge.evals.run import items_digest, judge_item, run_identity, run_items
-from llm_judge.evals.run_folder import RunFolder, read_outcomes
+from llm_judge.evals.run_folder import RunFolder, read_manifest, read_outcomes
 from llm_judge.judge import Judge
 
 pytest.importorskip("pyarrow")
@@ -173,3 +176,47 @@ def test_an_item_alone_is_judged_as_in_a_run(tmp_path: Path) -> None:
     alone = judge_item(judge(), ITEMS[0])
     among = outcomes(tmp_path)[0]
     assert replace(alone, ms=among.ms, tokens=among.tokens) == among
+
+
+def test_the_manifest_counts_what_earlier_runs_answered(tmp_path: Path) -> None:
+    counted = []
+    with AnswerCache(tmp_path / "answers") as cache:
+        for limit in (40, 80):
+            folder, some = tmp_path / str(limit), ITEMS[:limit]
+            with RunFolder(folder, run_identity(judge(), some, {})) as run:
+                run_items(judge(), some, run, cache=cache)
+            counted.append((read_manifest(folder)["cached_items"], [o.cached for o in read_outcomes(folder)]))
+    assert counted == [(0, [False] * 40), (40, [True] * 40 + [False] * 40)]
+
+
+def words_of(name: str) -> bytes:
+    return b" " if name == "5" else f"Drowning plant {name}.".encode()
+
+
+FILES = [replace(item, text=None, media=str(number)) for number, item in enumerate(ITEMS)]
+
+
+def test_opening_ahead_changes_no_outcome_and_no_error(tmp_path: Path) -> None:
+    found = []
+    for workers in (1, 3):
+        with RunFolder(tmp_path / str(workers), run_identity(judge(), FILES, {})) as run:
+            run_items(judge(), FILES, run, media=words_of, workers=workers)
+            found.append([replace(one, ms=0.0) for one in run.outcomes])
+    assert found[0] == found[1]
+    assert [one.item for one in found[0] if one.error] == ["set:5"]
+
+
+def test_a_stop_while_items_are_opened_ahead_keeps_whole_chunks_and_goes_on(tmp_path: Path) -> None:
+    def media(name: str) -> bytes:
+        if name == "40":
+            os.kill(os.getpid(), signal.SIGINT)
+        return words_of(name)
+
+    identity = run_identity(judge(), FILES, {})
+    with RunFolder(tmp_path / "run", identity) as run:
+        with pytest.raises(Interrupted, match="stopped after the items in hand"):
+            run_items(judge(), FILES, run, media=media, workers=2)
+        assert len(run.outcomes) in (32, 64)
+    with RunFolder(tmp_path / "run", identity, resume=True) as run:
+        run_items(judge(), FILES, run, media=words_of, workers=2)
+    assert [one.item for one in read_outcomes(tmp_path / "run")] == [item.id for item in FILES]
