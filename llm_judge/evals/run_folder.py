@@ -3,7 +3,8 @@
 ``manifest.json`` says what was judged by what (digests, versions, options); ``journal.jsonl`` holds the
 outcomes in order, a chunk at a time; ``outcomes.parquet`` replaces the journal at the end. A killed process
 leaves at most one unfinished chunk, which resuming judges again as a whole: chunks never change, so the
-engine sees the same batches and gives the same numbers. Holds no metrics and no words of the items.
+engine sees the same batches and gives the same numbers; answers from the cache of earlier runs (``recall``)
+keep the numbers of their own batches. Holds no metrics and no words of the items.
 """
 
 from __future__ import annotations

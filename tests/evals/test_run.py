@@ -220,3 +220,15 @@ def test_a_stop_while_items_are_opened_ahead_keeps_whole_chunks_and_goes_on(tmp_
     with RunFolder(tmp_path / "run", identity, resume=True) as run:
         run_items(judge(), FILES, run, media=words_of, workers=2)
     assert [one.item for one in read_outcomes(tmp_path / "run")] == [item.id for item in FILES]
+
+
+@pytest.mark.parametrize("ask", Ask)
+def test_a_stop_between_chunks_is_clean_too(tmp_path: Path, ask: Ask) -> None:
+    def press(judged: int) -> None:
+        if judged:
+            signal.raise_signal(signal.SIGINT)
+
+    with RunFolder(tmp_path / "run", run_identity(judge(), ITEMS, {})) as run:
+        with pytest.raises(Interrupted, match="stopped after the items in hand"):
+            run_items(judge(), ITEMS, run, ask=ask, advance=press)
+        assert len(run.outcomes) == 32
