@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from llm_judge import __version__
 from llm_judge.cli import demo as demo_command
 from llm_judge.cli import eval as eval_command
+from llm_judge.cli import finetune as finetune_command
 from llm_judge.cli import judge as judge_command
 from llm_judge.cli import models as models_command
 from llm_judge.cli import policy as policy_command
@@ -59,6 +60,7 @@ app.add_typer(show_command.app, name="show")
 app.add_typer(models_command.app, name="models")
 app.add_typer(policy_command.app, name="policy")
 app.add_typer(eval_command.app, name="eval")
+app.add_typer(finetune_command.app, name="finetune")
 
 
 def _version(wanted: bool) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llm_judge.engines.protocol import EngineInfo, Reading
-from llm_judge.engines.tokens import ChatFrame, ChatTokens, tokens_of
+from llm_judge.engines.tokens import tokens_and_frame
 from llm_judge.engines.tree import Branches, PrefixCache, build_tree
 from llm_judge.engines.weights import ADAPTER_WEIGHTS, DTYPES, load_model
-from llm_judge.errors import EngineError, EngineUnavailable, UsageError
+from llm_judge.errors import EngineError, UsageError
 from llm_judge.packaged import file_sha256
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class LocalEngine:
     ) -> None:
         if dtype not in DTYPES:
             raise UsageError(f"unknown dtype `{dtype}`", hint=f"choose from {', '.join(DTYPES)}")
-        self.tokens, self.frame = _tokens_and_frame(model_dir)
+        self.tokens, self.frame = tokens_and_frame(model_dir)
         self.model = load_model(model_dir, adapter_dir, dtype)
         self.model_dir = model_dir
         if threads is not None:
@@ -274,19 +274,3 @@ class LocalEngine:
     def _check_open(self) -> None:
         if self.model is None:
             raise EngineError("the engine is closed")
-
-
-def _tokens_and_frame(model_dir: Path) -> tuple[ChatTokens, ChatFrame]:
-    import json
-
-    if not (model_dir / "config.json").is_file():
-        raise EngineUnavailable(f"`{model_dir}` holds no model: no config.json")
-    try:
-        settings = json.loads((model_dir / "tokenizer_config.json").read_text("utf-8"))
-        template = (model_dir / "chat_template.jinja").read_text("utf-8")
-        end_of_turn = settings["eos_token"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise EngineUnavailable(
-            f"`{model_dir}` has no readable tokenizer_config.json and chat_template.jinja"
-        ) from None
-    return tokens_of(model_dir, end_of_turn), ChatFrame.from_template(template)

@@ -8,12 +8,13 @@ a prefix, a content or a question is split into ordinary tokens. Knows nothing a
 from __future__ import annotations
 
 import gzip
+import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from llm_judge.errors import EngineError
+from llm_judge.errors import EngineError, EngineUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from llm_judge.prompt import Prompt
 
-_BETWEEN = "\n\n"  # between the content and the question
+BETWEEN = "\n\n"  # between the content and the question
 # Sentinels that no template changes and that occur in none.
 _PREFIX, _USER = "Qprefixq", "Quserq"
 
@@ -40,6 +41,7 @@ class ChatTokens:
     """
 
     def __init__(self, definition: str, end_of_turn: str) -> None:
+        self.definition = definition
         self._template = _tokenizer(definition)
         self._plain = _tokenizer(definition)
         # With this switch, a control string in the text is tokenised like any other text.
@@ -146,7 +148,7 @@ class ChatFrame:
 
     def question_ids(self, tokens: ChatTokens, question: str) -> list[int]:
         """Ids of one question and the start of the answer; the next token is the answer."""
-        return [*tokens.encode(_BETWEEN + question), *tokens.encode_template(self.tail)]
+        return [*tokens.encode(BETWEEN + question), *tokens.encode_template(self.tail)]
 
     def prompt_ids(self, tokens: ChatTokens, prompt: Prompt, question: str) -> list[int]:
         """Ids of the whole prompt, as a model without any cache would read it."""
@@ -158,7 +160,7 @@ class ChatFrame:
 
     def prompt_text(self, prompt: Prompt, question: str) -> str:
         """The whole prompt as text, for people."""
-        return f"{self.head}{prompt.prefix}{self.mid}{prompt.body}{_BETWEEN}{question}{self.tail}"
+        return f"{self.head}{prompt.prefix}{self.mid}{prompt.body}{BETWEEN}{question}{self.tail}"
 
 
 def packaged_definition() -> str:
@@ -180,6 +182,26 @@ def tokens_of(model_folder: Path, end_of_turn: str) -> ChatTokens:
     except (OSError, UnicodeDecodeError):
         raise EngineError(f"`{model_folder}` has no readable tokenizer.json") from None
     return ChatTokens(definition, end_of_turn)
+
+
+def tokens_and_frame(model_folder: Path) -> tuple[ChatTokens, ChatFrame]:
+    """Return the tokenizer and the chat frame of a model folder.
+
+    Raises:
+        EngineUnavailable: it holds no model, or nothing that says how its chats are written.
+        EngineError: its tokenizer or its chat template cannot be used.
+    """
+    if not (model_folder / "config.json").is_file():
+        raise EngineUnavailable(f"`{model_folder}` holds no model: no config.json")
+    try:
+        settings = json.loads((model_folder / "tokenizer_config.json").read_text("utf-8"))
+        template = (model_folder / "chat_template.jinja").read_text("utf-8")
+        end_of_turn = settings["eos_token"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise EngineUnavailable(
+            f"`{model_folder}` has no readable tokenizer_config.json and chat_template.jinja"
+        ) from None
+    return tokens_of(model_folder, end_of_turn), ChatFrame.from_template(template)
 
 
 def _tokenizer(definition: str) -> Tokenizer:

@@ -83,7 +83,9 @@ def read_items(
     balance = suite.balance if sample is None else _balance(sample)
     if limit is not None and limit < 1:
         raise UsageError(f"a limit of {limit} items leaves nothing", "give 1 or more")
-    items = list(_composed_items(suite, data, policies) if suite.compose else _items(suite, data, policies))
+    items = list(
+        _composed_items(suite, data, policies) if suite.compose else plain_items(suite, data, policies)
+    )
     if not items:
         shown = ", ".join(f"`{policy.policy}`" for policy in policies[:5]) or "no policy"
         wanted = ", ".join(f"`{name}`" for name in suite.policy_ids[:5]) or "any policy with cases"
@@ -103,13 +105,14 @@ def _composed_items(suite: Suite, data: Path | None, policies: Sequence[Policy])
     seen: set[str] = set()
     for part, member in zip(suite.compose, suite.members, strict=True):
         named = member.model_copy(update={"suite": suite.suite})
-        items = [item for item in _items(named, data, policies) if item.id not in seen]
+        items = [item for item in plain_items(named, data, policies) if item.id not in seen]
         taken = sample_items(items, part.take, part.balance, suite.seed)
         seen.update(item.id for item in taken)
         yield from taken
 
 
-def _items(suite: Suite, data: Path | None, policies: Sequence[Policy]) -> Iterator[EvalItem]:
+def plain_items(suite: Suite, data: Path | None, policies: Sequence[Policy]) -> Iterator[EvalItem]:
+    """Yield the items of a plain suite; arguments and errors as of ``read_items``, but none may be left."""
     if suite.reads is Reads.CASES:
         yield from _case_items(suite, policies)
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llm_judge.evals.suite import Reads
-from llm_judge.evals.suite_rows import read_items
+from llm_judge.evals.suite_rows import plain_items
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,7 +38,7 @@ def split_items(
     for suite in suites:
         if suite.reads is not Reads.TEXTS or not sources & set(suite.sources):
             continue
-        for item in read_items(suite.model_copy(update={"split": split}), data, policies):
+        for item in plain_items(suite.model_copy(update={"split": split}), data, policies):
             found.setdefault(item.id, item)
     return list(found.values())
 

@@ -22,18 +22,19 @@ PICTURE_CHARACTERS = 240  # longer texts are seldom seen on a picture
 Framed = tuple[Content, list[int]]
 
 
-def framed(content: Content, cited: list[int], draw: random.Random) -> Framed:
+def framed(content: Content, cited: list[int], draw: random.Random, share: float = REFRAMED_SHARE) -> Framed:
     """Frame a text as it is or as another medium, and follow the cited segments.
 
     Args:
         content: a text.
         cited: ids of segments that matter.
         draw: one seed gives one framing.
+        share: how often it is another medium.
 
     Returns:
         The content, and the ids the cited segments now have.
     """
-    if draw.random() >= REFRAMED_SHARE:
+    if draw.random() >= share:
         return content, cited
     short = sum(len(segment.text) for segment in content.segments) <= PICTURE_CHARACTERS
     choices: list[Callable[[Content, list[int], random.Random], Framed]] = [_spoken, _filmed]

@@ -27,7 +27,10 @@ from llm_judge.engines.open import open_engine
 from llm_judge.engines.protocol import Engine, Reading, ReadRequest
 from llm_judge.errors import ContentError, JudgeError
 from llm_judge.evals.judging import target_of
-from llm_judge.finetune.rows import LabelledRow, labelled_rows, own_rows
+from llm_judge.evals.suite import load_suites
+from llm_judge.finetune.balance import sampled_rows
+from llm_judge.finetune.labelled import labelled_rows
+from llm_judge.finetune.rows import LabelledRow, own_rows
 from llm_judge.finetune.train import auroc
 from llm_judge.policy.load import load_policies
 from llm_judge.prompt import build_prompt
@@ -69,7 +72,10 @@ def main() -> None:
     try:
         policies = load_policies([content_folder("policies")])
         rows = own_rows(policies, "dev")
-        rows += labelled_rows(options.data, "dev", options.per_cell, seed=3)
+        labelled, _ = labelled_rows(
+            options.data, "dev", policies, list(load_suites(policies=policies).values())
+        )
+        rows += sampled_rows(labelled, options.per_cell, seed=3)
         rows = random.Random(4).sample(rows, min(options.rows, len(rows)))
         engine = open_engine(options.engine)
         compiled = compile_policies(policies, target_of(engine))

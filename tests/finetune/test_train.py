@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from llm_judge.finetune import train
-from llm_judge.finetune.examples import ExampleBuilder, Pack, explanation, save
+from llm_judge.finetune.examples import ExampleBuilder, Pack, save
+from llm_judge.finetune.replies import explanation
 from llm_judge.finetune.rows import own_rows
 
 torch = pytest.importorskip("torch")
@@ -116,7 +117,8 @@ def test_explanations_obey_the_schema_the_judge_uses() -> None:
         for key, answer in row.rules.items():
             if key not in rules or (answer == "no" and key != row.about):
                 continue
-            reply = json.loads(explanation(rules[key], row, [1]))
+            exemption = row.exemption if answer == "except" else None
+            reply = json.loads(explanation(rules[key], answer, exemption, [1]))
             schema = rules[key].schema([1])
             assert list(reply) == list(schema["properties"])
             assert reply["exemption"] in schema["properties"]["exemption"]["enum"]

@@ -1,0 +1,27 @@
+"""`llm-judge finetune`: training data, training, and what becomes of adapters, one file a command."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import typer
+
+from llm_judge.cli import finetune_data as data_command
+from llm_judge.errors import UsageError
+
+_NEEDED = ("pyarrow", "scipy", "sklearn")
+
+app = typer.Typer(
+    help="Make training data and train the judge.", no_args_is_help=True, rich_markup_mode="rich"
+)
+
+
+@app.callback()
+def check_extra() -> None:
+    """Make training data and train the judge."""
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"fine-tuning needs {', '.join(missing)}", "pip install 'llm-judge[train,eval]'")
+
+
+app.command("data")(data_command.data)
