@@ -26,7 +26,7 @@ bench: $(VENV)/.demo-ready  ## cost of judging, against a naive judge and plain 
 baselines: $(VENV)/.dev-ready  ## figures of the baselines on every suite; DATA=folder of the labelled sets
 	mkdir -p evals/baselines
 	$(BIN)/llm-judge eval baselines all $(if $(DATA),--data $(DATA)) --limit 100 --which constant --which keywords \
-	  --which tfidf --which untuned --which packaged --figures evals/baselines
+	  --which tfidf --which untuned --figures evals/baselines
 
 docs: $(VENV)/.dev-ready  ## write the generated pages; a test fails when they are stale
 	$(BIN)/python -m llm_judge.cli.docs

@@ -35,6 +35,8 @@ _KEPT = (
 _NAMED = {Metric.AUROC: "AUROC", Metric.AUPRC: "AUPRC", Metric.FALSE_POSITIVE_RATE: "false positive rate"}
 # Which metric is worth a table, by what the rows of a question hold.
 _TABLES = (Metric.AUROC, Metric.AUPRC)
+_NO_VALUE = "n/a"
+_FIRST_VALUE = 4  # column, after suite, question and counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +82,18 @@ def as_blocks(found: Mapping[str, Any], command: str) -> list[Block]:
         f"What counting words and the untuned model achieve on the suites, made by {command} and not to "
         "be edited. n counts labelled answers, yes those that apply; beside each value stands its 95 % "
         "interval, from resamples of whole groups. The models answer areas only here. A constant has AUROC "
-        "0.5 and as AUPRC the share of yes. The file figures.json also holds precision, recall, F1, false "
-        "positive rate and Brier score, with every digest and version."
+        "0.5 and as AUPRC the share of yes. Questions with fewer than ten answers of a kind have no row. The "
+        "file figures.json also holds precision, recall, F1, false positive rate and Brier score, with every "
+        "digest and version."
     )
     blocks: list[Block] = [Heading("Baselines", 1), Paragraph(plain(intro))]
     names = list(dict.fromkeys(s["name"] for suite in found["suites"] for s in suite["systems"]))
     shown = [name for name in names if name != "constant"]
     for metric in _TABLES:
-        rows = tuple(_row(suite, at, shown, metric) for suite in found["suites"] for at in _questions(suite))
+        rows = [_row(suite, at, shown, metric) for suite in found["suites"] for at in _questions(suite)]
+        rows = [row for row in rows if any(value != _NO_VALUE for value in row[_FIRST_VALUE:])]
         head = ("suite", "question", "n", "yes", *shown)
-        blocks += [Heading(_NAMED[metric]), Grid(head, rows, frozenset({2, 3}))]
+        blocks += [Heading(_NAMED[metric]), Grid(head, tuple(rows), frozenset({2, 3}))]
     return blocks
 
 
@@ -138,13 +142,13 @@ def _row(
 ) -> tuple[str, ...]:
     cells = {s["name"]: c for s in suite["systems"] for c in s["cells"] if (c["kind"], c["key"]) == at}
     largest = max(cells.values(), key=lambda cell: cell["n"])
-    values = [_value(cells[name]["metrics"][metric.value]) if name in cells else "n/a" for name in names]
+    values = [_value(cells[name]["metrics"][metric.value]) if name in cells else _NO_VALUE for name in names]
     return (suite["suite"], at[1], str(largest["n"]), str(largest["positives"]), *values)
 
 
 def _value(estimate: Mapping[str, Any]) -> str:
     if estimate["value"] is None:
-        return "n/a"
+        return _NO_VALUE
     if estimate["low"] is None:
         return f"{estimate['value']:.2f}"
     return f"{estimate['value']:.2f} ({estimate['low']:.2f}–{estimate['high']:.2f})"

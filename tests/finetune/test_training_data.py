@@ -130,7 +130,7 @@ def test_pairs_hold_misses_and_corrections(made: Path) -> None:
     told = [(r["contrast"], r["key"], r["chosen"][0]["content"], r["rejected"][0]["content"]) for r in found]
     assert told.count(("miss", "safety/hate", "yes", "no")) == 2
     assert told.count(("override", "safety/hate#HS1", "yes", "no")) == 1
-    assert manifest(made)["left_out"]["item of a run that is no training row"] == {"run0": 1}
+    assert list(manifest(made)["left_out"]["item of a run that is no training row"].values()) == [1]
 
 
 def test_what_is_scored_is_in_no_training_file(made: Path) -> None:
