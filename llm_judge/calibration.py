@@ -18,16 +18,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from llm_judge.compile import CompiledPolicy
 from llm_judge.durable import replace_file
 from llm_judge.engines.protocol import EngineInfo
 from llm_judge.errors import UsageError
+from llm_judge.json_file import read_json
 from llm_judge.source import quoted
 
 _EDGE = 1e-6  # a probability of 0 or 1 has no log-odds
-_MOST_BYTES = 16 * 1024 * 1024
 _AGAIN = "make one from a run on dev rows: `llm-judge eval calibrate`"
 _OTHER = "judge by what it was fitted with, or calibrate again: `llm-judge eval calibrate`"
 
@@ -216,6 +216,9 @@ def identity_of(compiled: CompiledPolicy, engine: EngineInfo) -> Identity:
     )
 
 
+_FILE = TypeAdapter(Calibration)
+
+
 def write_calibration(calibration: Calibration, path: Path) -> None:
     """Write a calibration file, whole or not at all.
 
@@ -232,22 +235,7 @@ def read_calibration(path: Path) -> Calibration:
     Raises:
         UsageError: it cannot be read or is no calibration.
     """
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(_MOST_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = (getattr(error, "strerror", None) or "not a usable name").lower()
-        raise UsageError(f"{quoted(str(path))} cannot be read: {reason}", _AGAIN) from None
-    if len(data) > _MOST_BYTES:
-        raise UsageError(f"{quoted(str(path))} is too large for a calibration", _AGAIN)
-    try:
-        return Calibration.model_validate_json(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UsageError(
-            f"{quoted(str(path))} is no calibration: {place}: {first['msg'].lower()}", _AGAIN
-        ) from None
+    return read_json(path, _FILE, "a calibration", _AGAIN)
 
 
 def _short(digest: str | None) -> str:

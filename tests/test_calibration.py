@@ -116,19 +116,18 @@ def doubled() -> str:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is no calibration: the file: invalid json"),
-        ("[]", "is no calibration: the file"),
-        ("[" * 100_000, "is no calibration: the file"),
-        ('{"schema": 2}', "is no calibration: schema"),
+        ("", "is not a calibration: as a whole: invalid json"),
+        ("[]", "is not a calibration: as a whole"),
+        ("[" * 100_000, "is not a calibration: as a whole"),
+        ('{"schema": 2}', "is not a calibration: `schema`"),
         (broken({"thresholds": {"recall_90": {"at": 1.5}}}), r"thresholds.recall_90.at"),
         (broken({"knots": [0.5, 0.5], "values": [0.1, 0.2]}), "knots must rise"),
         (broken({"method": "temperature", "temperature": None}), "a temperature is missing"),
         (broken({"band": {"clear_below": 0.9, "fires_at": 0.1}}), "clear_below must not be above fires_at"),
         (broken({"extra": 1}), "entries.0.extra"),
         (doubled(), "`safety/hate` has two entries"),
-        ("x" * (16 * 1024 * 1024 + 1), "is too large for a calibration"),
     ],
-    ids=range(11),
+    ids=range(10),
 )
 def test_a_broken_file_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "calibration.json"
@@ -144,7 +143,7 @@ def test_a_file_that_cannot_be_read_or_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read: is a directory"):
         read_calibration(tmp_path)
     (tmp_path / "binary").write_bytes(bytes(range(256)))
-    with pytest.raises(UsageError, match="is no calibration: the file"):
+    with pytest.raises(UsageError, match="is not a calibration: as a whole"):
         read_calibration(tmp_path / "binary")
     with pytest.raises(OutputError, match=r"cannot write .*: no such file"):
         write_calibration(FITTED[Method.TEMPERATURE], tmp_path / "none" / "calibration.json")

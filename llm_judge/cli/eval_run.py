@@ -34,7 +34,7 @@ AskAbout = Annotated[
         "--ask",
         help="Ask an item about the policies it has `labelled`; about `all`, which also scores items as a "
         "whole; or about labelled `areas` without their rules, which ranks items and decides nothing. "
-        "Prompts are the same for all, and so are answers.",
+        "Prompts are the same for all, and so are answers; an action is about what was asked only.",
     ),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="At most this many items of each suite.")]

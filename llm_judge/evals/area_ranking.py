@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from llm_judge.content.content import Content
 from llm_judge.errors import ContentError
-from llm_judge.evals.outcomes import ANY, Answer, EvalItem, ItemOutcome, Kind
+from llm_judge.evals.outcome_of import area_answer, whole_and_areas
+from llm_judge.evals.outcomes import EvalItem, ItemOutcome
 from llm_judge.evals.recall import Answered
 from llm_judge.verdict import Outcome
 
@@ -66,10 +67,11 @@ def ranked(
     if isinstance(found, ContentError):
         told = f"{type(found).__name__}: {found.message}"
         return ItemOutcome.of(item, sha256="", answers=(), action=NO_ACTION, error=told)
+    areas = [area_answer(item, area, _outcome(area, thresholds)) for area in found.areas]
     return ItemOutcome.of(
         item,
         sha256=found.sha256,
-        answers=_answers(item, found.areas, thresholds, whole),
+        answers=whole_and_areas(item, areas, whole=whole),
         action=NO_ACTION,
         ms=found.ms,
         tokens=found.tokens,
@@ -83,38 +85,6 @@ def item_tokens(engine: Engine) -> int:
     Prefixes are left out: they are computed once a process, so a run that was stopped would count them twice.
     """
     return int(getattr(engine, "tokens_computed", 0)) - int(getattr(engine, "prefix_tokens", 0))
-
-
-def _answers(
-    item: EvalItem,
-    areas: Sequence[AreaAnswer],
-    thresholds: Thresholds,
-    whole: bool,
-) -> tuple[Answer, ...]:
-    found = [
-        Answer(
-            Kind.AREA,
-            area.area,
-            item.areas.get(area.area),
-            area.probability,
-            0.0,
-            area.label_mass,
-            _outcome(area, thresholds).value,
-        )
-        for area in areas
-    ]
-    if not whole or not found:
-        return tuple(found)
-    all_of_it = Answer(
-        Kind.ITEM,
-        ANY,
-        item.harmful,
-        max((area.probability for area in areas if area.probability is not None), default=None),
-        0.0,
-        min(area.label_mass for area in areas),
-        min((Outcome(answer.outcome) for answer in found), key=lambda outcome: outcome.rank).value,
-    )
-    return (all_of_it, *found)
 
 
 def _outcome(area: AreaAnswer, thresholds: Thresholds) -> Outcome:

@@ -89,12 +89,30 @@ def as_blocks(found: Mapping[str, Any], command: str) -> list[Block]:
     blocks: list[Block] = [Heading("Baselines", 1), Paragraph(plain(intro))]
     names = list(dict.fromkeys(s["name"] for suite in found["suites"] for s in suite["systems"]))
     shown = [name for name in names if name != "constant"]
+    blocks.append(Grid(("mean over areas", "questions", *shown), (_means(found, shown),)))
     for metric in _TABLES:
         rows = [_row(suite, at, shown, metric) for suite in found["suites"] for at in _questions(suite)]
         rows = [row for row in rows if any(value != _NO_VALUE for value in row[_FIRST_VALUE:])]
         head = ("suite", "question", "n", "yes", *shown)
         blocks += [Heading(_NAMED[metric]), Grid(head, tuple(rows), frozenset({2, 3}))]
     return blocks
+
+
+def _means(found: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:
+    """AUROC on average over the questions about areas that every system has one for."""
+    by_question = [
+        {s["name"]: c["metrics"][Metric.AUROC.value]["value"] for s in suite["systems"] for c in _at(s, at)}
+        for suite in found["suites"]
+        for at in _questions(suite)
+        if at[0] == Kind.AREA.value
+    ]
+    full = [each for each in by_question if all(each.get(name) is not None for name in names)]
+    means = [f"{sum(each[name] for each in full) / len(full):.2f}" if full else _NO_VALUE for name in names]
+    return (_NAMED[Metric.AUROC], str(len(full)), *means)
+
+
+def _at(system: Mapping[str, Any], at: tuple[str, str]) -> list[Mapping[str, Any]]:
+    return [cell for cell in system["cells"] if (cell["kind"], cell["key"]) == at]
 
 
 def _suite(each: SuiteRuns, draws: int) -> dict[str, Any]:
@@ -140,7 +158,7 @@ def _questions(suite: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _row(
     suite: Mapping[str, Any], at: tuple[str, str], names: Sequence[str], metric: Metric
 ) -> tuple[str, ...]:
-    cells = {s["name"]: c for s in suite["systems"] for c in s["cells"] if (c["kind"], c["key"]) == at}
+    cells = {s["name"]: c for s in suite["systems"] for c in _at(s, at)}
     largest = max(cells.values(), key=lambda cell: cell["n"])
     values = [_value(cells[name]["metrics"][metric.value]) if name in cells else _NO_VALUE for name in names]
     return (suite["suite"], at[1], str(largest["n"]), str(largest["positives"]), *values)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from llm_judge.evals.doctor import Finding
-from llm_judge.evals.json_file import read_json
+from llm_judge.json_file import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

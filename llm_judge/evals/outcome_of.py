@@ -49,13 +49,20 @@ def outcome_of(
 
 
 def _answers(item: EvalItem, record: DecisionRecord, whole: bool) -> tuple[Answer, ...]:
-    areas = [_area_answer(item, area, _of(record.verdicts, area.area)) for area in record.areas]
+    areas = [area_answer(item, area, _worst(record.verdicts, area.area)) for area in record.areas]
     rules = [_rule_answer(item, verdict) for verdict in record.verdicts]
-    return (*([_item_answer(item, areas)] if whole and areas else ()), *areas, *rules)
+    return (*whole_and_areas(item, areas, whole=whole), *rules)
 
 
-def _of(verdicts: Sequence[Verdict], area: str) -> list[Verdict]:
-    return [verdict for verdict in verdicts if verdict.rule.partition("#")[0] == area]
+def whole_and_areas(item: EvalItem, areas: Sequence[Answer], *, whole: bool) -> tuple[Answer, ...]:
+    """Put the answer about the item as a whole before those about its areas, where all were asked."""
+    return (*([_item_answer(item, areas)] if whole and areas else ()), *areas)
+
+
+def _worst(verdicts: Sequence[Verdict], area: str) -> Outcome:
+    """The worst outcome of any rule of an area; clear where it has none."""
+    found = (verdict.outcome for verdict in verdicts if verdict.rule.partition("#")[0] == area)
+    return min(found, key=lambda outcome: outcome.rank, default=Outcome.CLEAR)
 
 
 def _rule_answer(item: EvalItem, verdict: Verdict) -> Answer:
@@ -72,8 +79,8 @@ def _rule_answer(item: EvalItem, verdict: Verdict) -> Answer:
     )
 
 
-def _area_answer(item: EvalItem, area: AreaAnswer, verdicts: Sequence[Verdict]) -> Answer:
-    worst = min((verdict.outcome for verdict in verdicts), key=lambda o: o.rank, default=Outcome.CLEAR)
+def area_answer(item: EvalItem, area: AreaAnswer, outcome: Outcome) -> Answer:
+    """What is true of an area beside what was read of it and what became of that."""
     return Answer(
         kind=Kind.AREA,
         key=area.area,
@@ -81,7 +88,7 @@ def _area_answer(item: EvalItem, area: AreaAnswer, verdicts: Sequence[Verdict]) 
         probability=area.probability,
         exempt_probability=0.0,
         label_mass=area.label_mass,
-        outcome=worst.value,
+        outcome=outcome.value,
     )
 
 

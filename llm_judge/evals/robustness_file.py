@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from llm_judge.durable import replace_file
-from llm_judge.evals.json_file import read_json
 from llm_judge.evals.robustness import Count, RobustnessRow
+from llm_judge.json_file import read_json
 
 ROBUSTNESS = "robustness.json"
 COMMAND = "llm-judge eval robustness SUITE --out FOLDER"

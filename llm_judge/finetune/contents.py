@@ -90,5 +90,10 @@ class Presenter:
         if len(parts) > 1 and not cut:
             return None
         content = parts[0]
-        cited = [s.id for s in content.segments if s.start < span[1] and s.end > span[0]]  # type: ignore[operator]
+        cited = [
+            segment.id
+            for segment in content.segments
+            if segment.start is not None and segment.end is not None
+            if segment.start < span[1] and segment.end > span[0]
+        ]
         return content, cited or [content.segments[0].id]

@@ -123,7 +123,7 @@ def read_overrides(
             continue
         try:
             data = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):  # RecursionError: nested too deeply
             raise UsageError(f"`{path}` line {number} is not JSON", "write one object a line") from None
         if problem := next(_problems(data, rules), None):
             raise UsageError(f"`{path}` line {number}: {problem[0]}", problem[1])

@@ -119,7 +119,7 @@ def test_a_calibration_of_something_else_judges_nothing(
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
-    ("text", "message"), [(None, "cannot be read: no such file"), ("{", "is no calibration: the file")]
+    ("text", "message"), [(None, "cannot be read: no such file"), ("{", "is not a calibration: as a whole")]
 )
 def test_a_file_that_is_none(
     folder: Path, llm_judge: Callable[..., Run], command: str, text: str | None, message: str

@@ -86,6 +86,7 @@ def test_a_correction_names_the_right_label_and_the_wrong_one(tmp_path: Path) ->
     ("line", "message", "hint"),
     [
         ("{not json", "is not JSON", "one object a line"),
+        ("[" * 100_000, "is not JSON", "one object a line"),
         ([1], "not an object", "decision"),
         ({**LINE, "verdikt": "x"}, "unknown key `verdikt`", "did you mean `verdict`"),
         ({**LINE, "rule": 3}, "`rule` must be a text", "quotes"),
