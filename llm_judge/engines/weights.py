@@ -66,10 +66,17 @@ def load_model(folder: Path, adapter: Path | None, dtype: str) -> Any:
     except Exception as error:
         raise EngineUnavailable(f"`{folder}` cannot be loaded: {_first_line(error)}") from error
     if adapter:
-        model = _merge(model, adapter).to(getattr(torch, dtype))
+        model = _rounded(_merge(model, adapter), getattr(torch, dtype))
     if dtype == "bfloat16":
         _keep_residual_in_float32(model)
     return model.eval().requires_grad_(False)
+
+
+def _rounded(model: Any, dtype: Any) -> Any:
+    """Round the weights only: the position encoding keeps its exact frequencies, as in training."""
+    for weight in model.parameters():
+        weight.data = weight.data.to(dtype)
+    return model
 
 
 def _keep_residual_in_float32(model: Any) -> None:

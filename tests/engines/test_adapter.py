@@ -44,6 +44,14 @@ def test_an_adapter_changes_the_answers_and_is_named(fresh, adapter, tiny):
     assert tiny.info.adapter_digest is None
 
 
+def test_merging_keeps_the_position_encoding_exact(fresh, adapter, tiny):
+    """Rounded frequencies would put distant tokens elsewhere than training did."""
+    merged = fresh(adapter_dir=adapter, dtype="bfloat16").model
+    exact = tiny.model.model.rotary_emb.inv_freq
+    assert merged.model.rotary_emb.inv_freq.equal(exact)
+    assert {str(weight.dtype) for weight in merged.parameters()} == {"torch.bfloat16"}
+
+
 def test_merged_equals_unmerged(fresh, adapter, tiny_folder):
     import torch
     from peft import PeftModel
