@@ -40,6 +40,7 @@ class TrainingRecipe(Node):
         model: ``packaged``, or the folder of a base model.
         start_from: folder of an adapter to go on from.
         data: folder of ``finetune data``; for pictures a file of rows. An option goes before it.
+        dev: file of held-out rows with pictures; the folder of ``finetune data`` has its own.
         out: folder of the adapter; an option goes before it.
         kinds: what is trained on; all kinds if empty.
         max_tokens: longer rows are left out, never cut.
@@ -58,6 +59,7 @@ class TrainingRecipe(Node):
     model: Name = PACKAGED
     start_from: Name | None = None
     data: Name | None = None
+    dev: Name | None = None
     out: Name | None = None
     seed: Annotated[int, Field(ge=0, le=2**31)] = 1
     kinds: tuple[Kind, ...] = ()
