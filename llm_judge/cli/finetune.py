@@ -7,6 +7,9 @@ from importlib.util import find_spec
 import typer
 
 from llm_judge.cli import finetune_data as data_command
+from llm_judge.cli import finetune_dpo as dpo_command
+from llm_judge.cli import finetune_grpo as grpo_command
+from llm_judge.cli import finetune_sft as sft_command
 from llm_judge.errors import UsageError
 
 _NEEDED = ("pyarrow", "scipy", "sklearn")
@@ -25,3 +28,6 @@ def check_extra() -> None:
 
 
 app.command("data")(data_command.data)
+app.command("sft")(sft_command.sft)
+app.command("dpo")(dpo_command.dpo)
+app.command("grpo")(grpo_command.grpo)
