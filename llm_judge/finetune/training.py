@@ -109,7 +109,7 @@ class Training:
         started = time.monotonic()
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         state = trainer.state
-        if state.global_step % self.recipe.evaluate_every:
+        if not _looks(state.log_history) or _looks(state.log_history)[-1]["step"] != state.global_step:
             trainer.evaluate()
         best = watch.goal.best(state.log_history)
         record = self._record(trainer, best, time.monotonic() - started, began["global_step"])
