@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llm_judge.errors import UsageError
+from llm_judge.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +79,9 @@ def train(
             (typer.echo if plan_only else tell)(line)
     if plan_only:
         if training.first:
-            typer.echo(f"nothing was trained; {_started(said.start_from)}, the best on dev by {said.watch} ships")
+            typer.echo(
+                f"nothing was trained; {_started(said.start_from)}, the best on dev by {said.watch} ships"
+            )
         return
     record = training.run(Path(str(said.out)), resume)
     if training.first:
@@ -92,11 +93,17 @@ def _plain(value: Any) -> Any:
 
 
 def _started(start_from: str | None) -> str:
-    return "it would start from a new adapter" if start_from is None else f"it would start from `{start_from}`"
+    return (
+        "it would start from a new adapter" if start_from is None else f"it would start from `{start_from}`"
+    )
 
 
 def _show(record: Mapping[str, Any], out: str) -> None:
-    """Figures on dev before and after, on stdout."""
+    """Figures on dev before and after, on stdout.
+
+    Raises:
+        typer.Exit: nothing was learnt.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -107,4 +114,7 @@ def _show(record: Mapping[str, Any], out: str) -> None:
             table.add_row(name, *(f"{each[name]:.4f}" if name in each else "n/a" for each in (before, after)))
     Console(highlight=False).print(table)
     seconds = record["seconds"]
-    print(f"{record['steps']} steps in {seconds} s; the adapter is in {out}", file=sys.stderr)  # noqa: T201
+    typer.echo(f"{record['steps']} steps in {seconds} s; the adapter is in {out}", err=True)
+    if not record["learnt"]:
+        typer.echo("no figure moved: nothing was learnt", err=True)
+        raise typer.Exit(ExitCode.FOUND)

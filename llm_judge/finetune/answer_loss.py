@@ -104,4 +104,5 @@ def weighted_loss(model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, torc
 def total_weight(batch: dict[str, Any]) -> torch.Tensor:
     """What ``weighted_loss`` gives as the sum of the weights, without a forward."""
     counts = (batch["labels"][:, 1:] != IGNORED).sum(1)
-    return (counts * batch[WEIGHT].to(counts.device)).sum()
+    total: torch.Tensor = (counts * batch[WEIGHT].to(counts.device)).sum()
+    return total

@@ -140,8 +140,8 @@ def quiet_libraries() -> None:
 def load_for_training(base: BaseModel, recipe: Recipe) -> tuple[Any, Any]:
     """The model, and how its new adapter is made; None where the model comes with one to go on from.
 
-    The trainer makes a new adapter itself, after it set the seed: the reference of preference training is then
-    the model with that adapter off.
+    The trainer makes a new adapter itself, after it set the seed: the reference of preference training is
+    then the model with that adapter off.
 
     Raises:
         UsageError: the adapter to start from has another rank or other targets.

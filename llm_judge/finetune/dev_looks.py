@@ -54,7 +54,10 @@ class LooksAtDev:
     callback_handler: Any
 
     def evaluate(
-        self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
+        self,
+        eval_dataset: Any = None,  # noqa: ARG002  (dev is what is looked at)
+        ignore_keys: Any = None,  # noqa: ARG002
+        metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
         """Look at dev, log the figures and let the callbacks decide."""
         figures = {**self.look.figures(self), **self.more_figures()}

@@ -35,7 +35,8 @@ class JudgeGrpo(LooksAtDev, GRPOTrainer):  # type: ignore[misc]  # TRL is not ty
 def make_trainer(parts: Parts) -> JudgeGrpo:
     """A trainer ready to go."""
     recipe = parts.recipe
-    assert isinstance(recipe, GrpoRecipe)
+    if not isinstance(recipe, GrpoRecipe):
+        raise TypeError("training on drawn answers takes a recipe of stage grpo")
     config = GRPOConfig(
         **parts.arguments,
         num_generations=recipe.generations,

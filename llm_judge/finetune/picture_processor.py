@@ -1,7 +1,7 @@
 """The processor of a vision-language model: texts and pictures → what the model takes.
 
-Without torchvision, transformers has no processor for video and with it none for pictures either; Qwen2.5-VL's
-is then put together for pictures only. Knows nothing about rows.
+Without torchvision, transformers has no processor for video, and so none for pictures either; Qwen2.5-VL's is
+then put together for pictures only. Knows nothing about rows.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ def _pictures_only(base: BaseModel) -> Any:
     class PicturesOnly(Qwen2_5_VLProcessor):  # type: ignore[misc]  # transformers is not typed here
         """``Qwen2_5_VLProcessor`` without its processor for video."""
 
-        def __init__(self, image_processor: Any = None, tokenizer: Any = None, chat_template: Any = None) -> None:
+        def __init__(
+            self, image_processor: Any = None, tokenizer: Any = None, chat_template: Any = None
+        ) -> None:
             self.image_token, self.video_token = "<|image_pad|>", "<|video_pad|>"
             self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
             self.video_token_id = tokenizer.convert_tokens_to_ids(self.video_token)

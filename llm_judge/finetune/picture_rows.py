@@ -1,8 +1,8 @@
 """Rows with pictures, for vision-language models: a JSONL or Parquet file beside its pictures.
 
 A row has ``prompt`` (a system and a user message), ``completion`` (the answer), ``images`` (paths relative to
-the file, none of them outside its folder) and perhaps ``kind`` and ``weight``. Pictures are opened when a batch
-needs them. Knows nothing about trainers.
+the file, none of them outside its folder) and perhaps ``kind`` and ``weight``. Pictures are opened when a
+batch needs them. Knows nothing about trainers.
 """
 
 from __future__ import annotations
@@ -129,7 +129,9 @@ def _checked(data: Any, place: str, special_tokens: Sequence[str]) -> PictureRow
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(str(part) for part in first["loc"]) or "the row"
-        raise UsageError(f"{place}: `{key}`: {first['msg'].lower()}", "finetune/README.md has an example") from None
+        raise UsageError(
+            f"{place}: `{key}`: {first['msg'].lower()}", "finetune/README.md has an example"
+        ) from None
     for message in (*row.prompt, *row.completion):
         for token in special_tokens:
             if token in message.content:
@@ -152,5 +154,7 @@ def _picture(file: Path, name: str, number: int) -> tuple[Path, int]:
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
         raise UsageError(f"{place} cannot be opened", "give a PNG, JPEG or WebP file") from None
     if pixels > MOST_PIXELS:
-        raise UsageError(f"{place} has {pixels} pixels, and at most {MOST_PIXELS} are read", "make it smaller")
+        raise UsageError(
+            f"{place} has {pixels} pixels, and at most {MOST_PIXELS} are read", "make it smaller"
+        )
     return path, pixels

@@ -58,7 +58,9 @@ class Rewards:
             return -self.missed_cost if wanted["verdict"] == _HIT else -1.0
         value = _VERDICT + _EXEMPTION * (found["exemption"] == wanted["exemption"])
         value += _EVIDENCE * _overlap(found["evidence"], wanted["evidence"])
-        return value + _SEVERITY * (1 - min(abs(found["severity"] - wanted["severity"]), _SEVERITIES) / _SEVERITIES)
+        return value + _SEVERITY * (
+            1 - min(abs(found["severity"] - wanted["severity"]), _SEVERITIES) / _SEVERITIES
+        )
 
     @property
     def _worst(self) -> float:

@@ -23,7 +23,11 @@ class JudgeSft(LooksAtDev, SFTTrainer):  # type: ignore[misc]  # TRL is not type
     sampler: LengthBuckets
 
     def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        self,
+        model: Any,
+        inputs: Any,
+        return_outputs: bool = False,  # noqa: ARG002  (only TRL's own looks at dev ask for them)
+        num_items_in_batch: Any = None,
     ) -> Any:
         """Weighted mean of the cross-entropy of all answer tokens of the step, of all processes."""
         loss, weight = weighted_loss(model, inputs)
@@ -32,10 +36,12 @@ class JudgeSft(LooksAtDev, SFTTrainer):  # type: ignore[misc]  # TRL is not type
         return loss / total * (self.accelerator.num_processes if num_items_in_batch is not None else 1)
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
-        total = sum((total_weight(batch).to(device) for batch in batch_samples), torch.zeros((), device=device))
+        total = sum(
+            (total_weight(batch).to(device) for batch in batch_samples), torch.zeros((), device=device)
+        )
         return self.accelerator.gather(total).sum()
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> LengthBuckets:
+    def _get_train_sampler(self, _dataset: Any = None) -> LengthBuckets:
         return self.sampler
 
 

@@ -65,8 +65,6 @@ class Selection:
     seed: int = 1
 
 
-
-
 def answer_rows(
     folder: Path, prefix: str, encoder: Encoder, chosen: Selection, weights: Mapping[str, float]
 ) -> Rows:

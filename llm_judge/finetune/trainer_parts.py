@@ -51,7 +51,9 @@ class Parts:
         return Look(self.dev, collate, self.encoder.label_ids, self.recipe.batch)
 
 
-def shared_arguments(recipe: Recipe, checkpoints: Path, steps: int, sees: bool, resumed: bool) -> dict[str, Any]:
+def shared_arguments(
+    recipe: Recipe, checkpoints: Path, steps: int, sees: bool, resumed: bool
+) -> dict[str, Any]:
     """Settings of ``transformers.TrainingArguments`` that no stage changes.
 
     Args:

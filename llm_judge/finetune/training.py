@@ -6,6 +6,7 @@ several do, and the first of them writes.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -61,7 +62,7 @@ class Training:
         self.encoder = Encoder.of(self.base)
         if recipe.max_tokens > self.base.context_tokens:
             raise UsageError(
-                f"`max_tokens` is {recipe.max_tokens}, and the context of `{self.base.name}` {self.base.context_tokens}",
+                f"`max_tokens` is {recipe.max_tokens}, and the model's context {self.base.context_tokens}",
                 "lower `max_tokens`",
             )
         self.rows, self.dev, self.dev_pairs = self._read()
@@ -146,9 +147,13 @@ class Training:
     def _read_pictures(self, data: Path, chosen: Selection, held: Selection) -> tuple[Rows, Rows, None]:
         recipe = self.recipe
         if not isinstance(recipe, SftRecipe):
-            raise UsageError("rows with pictures are trained by `finetune sft` only", "give a folder as `data`")
+            raise UsageError(
+                "rows with pictures are trained by `finetune sft` only", "give a folder as `data`"
+            )
         if not self.base.sees:
-            raise UsageError(f"`{self.base.name}` takes no pictures", "give the folder of a vision-language model")
+            raise UsageError(
+                f"`{self.base.name}` takes no pictures", "give the folder of a vision-language model"
+            )
         if recipe.dev is None:
             raise UsageError("there are no held-out rows", "name their file under `dev`")
         special = self.encoder.tokens.special_tokens
@@ -178,9 +183,9 @@ class Training:
         if isinstance(recipe, DpoRecipe):
             from llm_judge.finetune.dpo import make_trainer
         elif isinstance(recipe, GrpoRecipe):
-            from llm_judge.finetune.grpo import make_trainer  # type: ignore[assignment]
+            from llm_judge.finetune.grpo import make_trainer
         else:
-            from llm_judge.finetune.sft import make_trainer  # type: ignore[assignment]
+            from llm_judge.finetune.sft import make_trainer
         return make_trainer(parts)
 
     def _keep(self, trainer: Any, folder: Path) -> None:
@@ -208,7 +213,9 @@ class Training:
         looks = _looks(state.log_history)
         step = best[0] if best else state.global_step
         gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-        said = recipe.model_dump(mode="json", by_alias=True, exclude={"data", "dev", "out", "model", "start_from"})
+        said = recipe.model_dump(
+            mode="json", by_alias=True, exclude={"data", "dev", "out", "model", "start_from"}
+        )
         return {
             "stage": recipe.stage,
             "model": self.base.name,
@@ -217,9 +224,15 @@ class Training:
             "rows": {"train": len(self.rows), "dev": len(self.dev)},
             "left_out": dict(self.rows.left_out + Counter()),
             "steps": state.global_step,
-            "adapter": {"step": step, "rank": recipe.rank, "alpha": recipe.alpha, "targets": list(recipe.targets)},
+            "adapter": {
+                "step": step,
+                "rank": recipe.rank,
+                "alpha": recipe.alpha,
+                "targets": list(recipe.targets),
+            },
             "dev_before": looks[0] if looks else {},
             "dev_after": next((look for look in looks if look["step"] == step), {}),
+            "learnt": len({json.dumps(look | {"step": 0}) for look in looks}) > 1,
             "seconds": round(seconds),
             "seconds_are_since_step": since,
             "hardware": {"gpu": gpu, "processes": self.processes, "cpu_threads": torch.get_num_threads()},

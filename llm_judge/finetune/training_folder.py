@@ -68,7 +68,7 @@ class RunFolder:
                 f"`{self.path}` holds another run: {', '.join(changed)} changed", "choose another --out"
             )
 
-    def finish(self, record: Mapping[str, Any], best: Path | None) -> None:
+    def finish(self, record: Mapping[str, Any], best: Path) -> None:
         """Ship the adapter and what is known of the run; delete the checkpoints.
 
         Args:
@@ -79,7 +79,7 @@ class RunFolder:
             OutputError: it cannot be written.
         """
         try:
-            for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS) if best is not None else ():
+            for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
                 shutil.copyfile(best / name, self.path / (name + ".part"))
                 (self.path / (name + ".part")).replace(self.path / name)
         except OSError as error:
@@ -91,7 +91,9 @@ class RunFolder:
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(f"cannot write `{self.path}`: {reason_of(error)}", "choose another --out") from error
+            raise OutputError(
+                f"cannot write `{self.path}`: {reason_of(error)}", "choose another --out"
+            ) from error
         self._write({"finished": False, "inputs": dict(self.inputs)})
 
     def _write(self, data: Mapping[str, Any]) -> None:
@@ -101,7 +103,9 @@ class RunFolder:
 
 def recipe_digest(recipe: Recipe) -> str:
     """SHA-256 of everything a recipe says, the folders aside."""
-    said = recipe.model_dump(mode="json", by_alias=True, exclude={"data", "dev", "out", "model", "start_from"})
+    said = recipe.model_dump(
+        mode="json", by_alias=True, exclude={"data", "dev", "out", "model", "start_from"}
+    )
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 

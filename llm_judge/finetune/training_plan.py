@@ -78,24 +78,25 @@ class Plan:
         needed = sum(self.memory.values())
         parts = ", ".join(f"{name} {value / _GB:.2f}" for name, value in self.memory.items())
         found = [
-            f"{self.rows:,} rows, {self.tokens:,} tokens, the longest {self.longest:,}; {self.dev_rows:,} held out",
+            f"{self.rows:,} rows of {self.tokens:,} tokens, the longest of {self.longest:,}",
+            f"{self.dev_rows:,} rows held out, to look at",
             f"{self.steps:,} steps; {self.size.adapter:,} of {self.size.all:,} weights are trained",
-            f"memory: about {needed / _GB:.1f} GB of {self.free / _GB:.1f} GB free on {self.device} ({parts})",
+            f"memory: about {needed / _GB:.1f} of {self.free / _GB:.1f} GB free ({parts})",
             f"time: about {in_words(self.seconds)} on {self.device}",
         ]
         if needed > self.free:
-            found.append("this may not fit: lower `batch` or `max_tokens`, or set `gradient_checkpointing: true`")
+            found.append(
+                "this may not fit: lower `batch` or `max_tokens`, or set `gradient_checkpointing: true`"
+            )
         return found
 
 
 def steps_of(recipe: Recipe, rows: int, processes: int) -> int:
     """Optimiser steps of a run, as the trainer counts them."""
     batch = recipe.batch * processes
-    if isinstance(recipe, GrpoRecipe):
-        # A step takes `batch` answers, and a prompt has several of them.
-        batches = rows * recipe.generations // batch
-    else:
-        batches = -(-rows // batch)
+    # A step of drawn answers takes `batch` of them, and a prompt has several.
+    answers = recipe.generations if isinstance(recipe, GrpoRecipe) else 1
+    batches = -(-rows * answers // batch)
     each = max(-(-batches // recipe.accumulation), 1)
     whole = int(-(-each * recipe.epochs // 1))
     return min(recipe.max_steps, whole) if recipe.max_steps else whole

@@ -140,8 +140,8 @@ STAGES: dict[str, type[SftRecipe] | type[DpoRecipe] | type[GrpoRecipe]] = {
 }
 # Settings of TRL, PEFT and transformers that people bring along, and why they are not offered.
 REFUSED = {
-    "packing": "rows of pictures cannot be packed, and packed texts see each other without FlashAttention",
-    "padding_free": "rows of pictures need padding, and texts without it see each other without FlashAttention",
+    "packing": "pictures cannot be packed, and packed texts see each other without FlashAttention",
+    "padding_free": "pictures need padding, and texts without it see each other without FlashAttention",
     "truncation_mode": "`keep_end` drops the tokens of pictures and the policy, `keep_start` the question",
     "truncation": "cutting drops the tokens of pictures, the policy or the question",
     "max_length": "it cuts rows, and with them pictures, policy or question",
@@ -200,10 +200,14 @@ def _adapter(root: SourceNode, source: Source) -> Iterator[Diagnostic]:
     rank = root.get("rank")
     if rank is not None and isinstance(rank.value, int) and rank.value not in SERVED_RANKS:
         ranks = ", ".join(map(str, SERVED_RANKS))
-        yield source.error("P006", rank.span, f"vLLM serves no adapter of rank {rank.value}", f"one of {ranks}")
+        yield source.error(
+            "P006", rank.span, f"vLLM serves no adapter of rank {rank.value}", f"one of {ranks}"
+        )
     targets = root.get("targets")
     if targets is not None and not targets.items:
-        yield source.error("P006", targets.span, "`targets` names no layer", "delete the line for all of them")
+        yield source.error(
+            "P006", targets.span, "`targets` names no layer", "delete the line for all of them"
+        )
     for node in targets.items if targets is not None else ():
         if node.text and node.text not in TARGETS:
             message = f"{quoted(node.text)} is no layer that is trained and served as LoRA"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WHOLE = "whole"  # a file in every checkpoint that was written to its end
 BEST = "best"
-_SHOWN = ("auroc", "auroc_area", "auroc_rule", "auroc_exemption", "loss", "label_mass", "preference")
+_SHOWN = "auroc auroc_area auroc_rule auroc_exemption loss label_mass preference preference_accuracy".split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Goal:
         if not values:
             return None
         sign = 1 if self.figure == "auroc" else -1
-        step, value = max(values, key=lambda one: (sign * one[1], -one[0]))
+        step, _ = max(values, key=lambda one: (sign * one[1], -one[0]))
         since = len([each for each in values if each[0] > step])
         return step, since
 
@@ -80,15 +80,19 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
     _first: int = 0
     _said: float = field(default=0.0)
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         """Start the clock."""
         self._started, self._first = time.monotonic(), state.global_step
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+    def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
         """Say how far it is, at most once in two seconds."""
         logs = logs or {}
         now = time.monotonic()
-        if "loss" not in logs or not self.told or (now - self._said < 2 and state.global_step < state.max_steps):
+        if (
+            "loss" not in logs
+            or not self.told
+            or (now - self._said < 2 and state.global_step < state.max_steps)
+        ):
             return
         self._said = now
         done = state.global_step - self._first
@@ -98,7 +102,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
             f"{in_words(left)} left"
         )
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> Any:
+    def on_evaluate(self, _args: Any, state: Any, control: Any, metrics: Any = None, **_: Any) -> Any:
         """Keep the adapter where it is the best so far; stop where none came for long."""
         shown = [
             f"{name} {metrics[f'eval_{name}']:.4f}" for name in _SHOWN if f"eval_{name}" in (metrics or {})
@@ -114,7 +118,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
             control.should_training_stop = True
         return control
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_save(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         """Mark the checkpoint: it is written to its end."""
         if self.told:
             mark(self.folder / f"checkpoint-{state.global_step}")

@@ -140,10 +140,18 @@ def training_rows(number: int, seed: int) -> dict[str, list[TrainingRow]]:
         found["reads"].append(read)
         found["pairs"].append(replace(read, rejected=wrong, contrast=Contrast.LABEL))
         if count % 4 == 0:
-            reply = {"evidence": [1], "exemption": "none", "severity": 3, "rationale": "So.", "verdict": "violates"}
+            reply = {
+                "evidence": [1],
+                "exemption": "none",
+                "severity": 3,
+                "rationale": "So.",
+                "verdict": "violates",
+            }
             text = json.dumps(reply, separators=(",", ":"))
             found["explanations"].append(
-                replace(read, user=user_message(body, "In JSON."), answer=text, kind=Kind.EXPLANATION, labels=())
+                replace(
+                    read, user=user_message(body, "In JSON."), answer=text, kind=Kind.EXPLANATION, labels=()
+                )
             )
     return found
 
