@@ -32,7 +32,7 @@ FOR_INSPECT = {"llm_judge.evals.inspect_score", "llm_judge.evals.inspect_task"}
 # Programs: nothing but each other imports them, and they are nothing without arrays.
 PROGRAMS = {f"llm_judge.finetune.{name}" for name in ("examples", "measure", "train")}
 # Classes of torch and TRL: imported where a model is trained, and nowhere earlier.
-TRAINERS = "answer_loss dev_figures dev_looks dpo grpo sft training_watch training_plan".split()  # noqa: SIM905
+TRAINERS = "answer_loss dev_figures dev_looks dpo grpo sft training_watch".split()  # noqa: SIM905
 PROGRAMS |= {f"llm_judge.finetune.{name}" for name in TRAINERS}
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 

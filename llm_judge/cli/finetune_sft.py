@@ -29,9 +29,9 @@ def sft(
 ) -> None:
     """Train an adapter on right answers, with the judge's own prompts.
 
-    Loss is on the answers only. Held-out rows are looked at with the figures of `llm-judge eval`, and the best
-    step ships. A vision-language model learns from a file of rows with pictures; its vision tower stays as it is.
-    Several GPUs: `accelerate launch -m llm_judge finetune sft …`.
+    Loss is on the answers only. Held-out rows are looked at with the figures of `llm-judge eval`, and the
+    best step ships. A vision-language model learns from a file of rows with pictures; its vision tower stays
+    as it is. Several GPUs: `accelerate launch -m llm_judge finetune sft …`.
 
       llm-judge finetune sft --data train --out adapter
       llm-judge finetune sft my.yaml --data train --out adapter --plan

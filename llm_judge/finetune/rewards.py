@@ -56,11 +56,10 @@ class Rewards:
             return self._worst
         if found["verdict"] != wanted["verdict"]:
             return -self.missed_cost if wanted["verdict"] == _HIT else -1.0
-        value = _VERDICT + _EXEMPTION * (found["exemption"] == wanted["exemption"])
+        apart = min(abs(found["severity"] - wanted["severity"]), _SEVERITIES) / _SEVERITIES
+        value: float = _VERDICT + _EXEMPTION * (found["exemption"] == wanted["exemption"])
         value += _EVIDENCE * _overlap(found["evidence"], wanted["evidence"])
-        return value + _SEVERITY * (
-            1 - min(abs(found["severity"] - wanted["severity"]), _SEVERITIES) / _SEVERITIES
-        )
+        return value + _SEVERITY * (1 - apart)
 
     @property
     def _worst(self) -> float:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llm_judge.finetune.training_recipe import DpoRecipe, GrpoRecipe
-from llm_judge.finetune.training_watch import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -214,3 +213,11 @@ def _free(on_gpu: bool) -> float:
 
         return float(torch.cuda.mem_get_info()[0])
     return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+def in_words(seconds: float) -> str:
+    """``50 s``, ``4 min`` or ``2 h 10 min``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

@@ -16,13 +16,18 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 
 from llm_judge.errors import UsageError
+from llm_judge.finetune.training_plan import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 WHOLE = "whole"  # a file in every checkpoint that was written to its end
 BEST = "best"
-_SHOWN = "auroc auroc_area auroc_rule auroc_exemption loss label_mass preference preference_accuracy".split()
+# Of all figures, those that are said while training runs.
+_SHOWN = (
+    *("auroc", "auroc_area", "auroc_rule", "auroc_exemption"),
+    *("loss", "label_mass", "preference", "preference_accuracy"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +152,3 @@ def state_of(checkpoint: Path) -> dict[str, Any]:
     """What the trainer wrote about itself: ``epoch``, ``global_step``, ``log_history``."""
     state: dict[str, Any] = json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))
     return state
-
-
-def in_words(seconds: float) -> str:
-    """``50 s``, ``4 min`` or ``2 h 10 min``."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
