@@ -14,11 +14,11 @@ import pytest
 
 pytest.importorskip("trl")
 
-from tiny_models import BAD, GOOD, data_folder, tiny_llama, tiny_qwen_vl, write_recipe  # noqa: E402
+from tiny_models import BAD, GOOD, data_folder, tiny_llama, tiny_qwen_vl, write_recipe
 
-from llm_judge.errors import UsageError  # noqa: E402
-from llm_judge.finetune.training import Training  # noqa: E402
-from llm_judge.finetune.training_recipe import load_training_recipe  # noqa: E402
+from llm_judge.errors import UsageError
+from llm_judge.finetune.training import Training
+from llm_judge.finetune.training_recipe import load_training_recipe
 
 SHIPPED = {"adapter_config.json", "adapter_model.safetensors", "training.json"}
 pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own
@@ -164,10 +164,10 @@ def test_two_processes_train_one_adapter(place: Path) -> None:
     settings = {"batch": 8, "max_steps": 6, "evaluate_every": 6, "watch": "loss", "dev_rows": 12}
     folders = {"model": str(place / "model"), "data": str(place / "data")}
     recipe = write_recipe(place / "two.yaml", "sft", **folders, **settings)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += ["-m", "llm_judge", "finetune", "sft", str(recipe), "--out", str(place / "two")]
     environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     record = json.loads((place / "two" / "training.json").read_text())
     assert record["hardware"]["processes"] == 2
