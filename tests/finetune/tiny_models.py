@@ -103,7 +103,7 @@ def tiny_qwen_vl(folder: Path) -> Path:
         "num_attention_heads": 2,
         "num_key_value_heads": 1,
         "max_position_embeddings": 512,
-        "initializer_range": 0.3,
+        "initializer_range": 0.2,
         "tie_word_embeddings": True,
         "rope_parameters": {"rope_type": "default", "mrope_section": [4, 6, 6], "rope_theta": 10_000.0},
         "bos_token_id": 1,
