@@ -192,26 +192,25 @@ def _put(
     connection: Connection, prepared: Sequence[tuple[Document, bytes | None]]
 ) -> list[Put | RecordConflict]:
     lock_head(connection)
+    ids = {document.decision_id for document, _ in prepared}
+    query = select(ENTRIES.c.id, ENTRIES.c.payload).where(ENTRIES.c.kind == Kind.DECISION, ENTRIES.c.id.in_(ids))
+    known = {row.id: parsed(row.payload) for row in connection.execute(query)}
     results: list[Put | RecordConflict] = []
-    fresh: dict[str, tuple[Document, bytes | None]] = {}
+    fresh = []
     for document, content in prepared:
-        known = fresh[document.decision_id][0].kept if document.decision_id in fresh else None
-        result = _compare(document, known) if known else _look_up(connection, document)
-        results.append(result)
-        if result is Put.STORED:
-            fresh[document.decision_id] = (document, content)
-    _insert(connection, list(fresh.values()))
+        if document.decision_id in known:
+            results.append(_compare(document, known[document.decision_id]))
+            continue
+        known[document.decision_id] = document.kept
+        fresh.append((document, content))
+        results.append(Put.STORED)
+    _insert(connection, fresh)
     return results
 
 
-def _look_up(connection: Connection, document: Document) -> Put | RecordConflict:
-    row = find_entry(connection, Kind.DECISION, document.decision_id)
-    if row is None:
-        return Put.STORED
-    return Put.ERASED if row.payload is None else _compare(document, parsed(row.payload))
-
-
-def _compare(document: Document, kept: Mapping[str, Any]) -> Put | RecordConflict:
+def _compare(document: Document, kept: Mapping[str, Any] | None) -> Put | RecordConflict:
+    if kept is None:
+        return Put.ERASED
     if document.says_the_same(kept):
         return Put.KNOWN
     return RecordConflict(

@@ -100,6 +100,5 @@ def _revision(connection: Connection) -> str | None:
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
-    config.set_main_option("version_locations", str(_SCRIPTS).replace("%", "%%"))
-    config.set_main_option("path_separator", "newline")
+    config.set_main_option("path_separator", "os")
     return config

@@ -1,1 +1,1 @@
-"""How the tables came to be, one step a file, for Alembic; a step that was released is never edited."""
+"""What Alembic runs to change the tables."""
