@@ -48,6 +48,7 @@ class Database:
 
     Attributes:
         name: for messages; without the password.
+        file: of SQLite, else None.
 
     Raises:
         UsageError: it is neither.
@@ -57,6 +58,7 @@ class Database:
         url = _url(where)
         self.wait_s = wait_s
         self.is_sqlite = url.get_backend_name() == "sqlite"
+        self.file = Path(url.database) if self.is_sqlite and url.database else None
         self.name = f"`{url.database}`" if self.is_sqlite else f"`{url.render_as_string(hide_password=True)}`"
         self._engine = _engine(url, wait_s)
 

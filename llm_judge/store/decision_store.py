@@ -74,19 +74,22 @@ class DecisionStore:
     """Use as a context manager, or close it.
 
     Args:
-        where: as for ``Database``; an empty database is set up.
+        where: as for ``Database``.
         store_content: whether content, quotes and rationales are kept.
         wait_s: longest wait for a lock or a lost server, in seconds.
+        create: whether an empty database is set up; otherwise it is refused.
 
     Raises:
         UsageError, StoreError, StoreUnavailable: as ``Database`` and ``ensure`` do.
     """
 
-    def __init__(self, where: str | Path, *, store_content: bool = False, wait_s: float = WAIT_S) -> None:
+    def __init__(
+        self, where: str | Path, *, store_content: bool = False, wait_s: float = WAIT_S, create: bool = True
+    ) -> None:
         self.store_content = store_content
         self.database = Database(where, wait_s=wait_s)
         try:
-            ensure(self.database)
+            ensure(self.database, create=create)
         except BaseException:
             self.close()
             raise
@@ -193,7 +196,9 @@ def _put(
 ) -> list[Put | RecordConflict]:
     lock_head(connection)
     ids = {document.decision_id for document, _ in prepared}
-    query = select(ENTRIES.c.id, ENTRIES.c.payload).where(ENTRIES.c.kind == Kind.DECISION, ENTRIES.c.id.in_(ids))
+    query = select(ENTRIES.c.id, ENTRIES.c.payload).where(
+        ENTRIES.c.kind == Kind.DECISION, ENTRIES.c.id.in_(ids)
+    )
     known = {row.id: parsed(row.payload) for row in connection.execute(query)}
     results: list[Put | RecordConflict] = []
     fresh = []

@@ -23,6 +23,7 @@ class Filter:
         action: what was to be done.
         policy, rule: that said anything but clear (``safety/hate``, ``safety/hate#HS1``).
         outcome: what they said, such as ``violates``.
+        decision: its id.
         item: id of what was judged.
         since, until: when it was decided; until is left out itself.
     """
@@ -31,6 +32,7 @@ class Filter:
     policy: str | None = None
     rule: str | None = None
     outcome: str | None = None
+    decision: str | None = None
     item: str | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -66,6 +68,8 @@ def matching(wanted: Filter) -> Select[Any]:
     query = select(ENTRIES).join(DECISIONS, DECISIONS.c.sequence == ENTRIES.c.sequence)
     if wanted.action is not None:
         query = query.where(DECISIONS.c.action == wanted.action.value)
+    if wanted.decision is not None:
+        query = query.where(DECISIONS.c.decision_id == wanted.decision)
     if wanted.item is not None:
         query = query.where(DECISIONS.c.item_key == item_key(wanted.item))
     if wanted.since is not None:

@@ -1,6 +1,6 @@
 """Reviews: what a person says of one rule of one decision, kept in the same chain.
 
-The last review of a rule counts. Knows nothing about training; ``overrides`` gives the lines that
+The last review of a rule counts. Knows nothing about training; ``overrides_of`` gives the lines that
 ``llm-judge finetune data --overrides`` reads.
 """
 
@@ -17,6 +17,7 @@ from sqlalchemy import Connection, insert, select
 from llm_judge.errors import UsageError
 from llm_judge.store.chain import Kind
 from llm_judge.store.entries import New, append, find_entry, lock_head, parsed
+from llm_judge.store.lookups import Filter, matching
 from llm_judge.store.tables import CONTENTS, DECISIONS, ENTRIES, REVIEWS
 from llm_judge.verdict import Outcome
 
@@ -96,15 +97,19 @@ def reviews_of(connection: Connection, decision_id: str) -> list[Review]:
     return [_review(row) for row in connection.execute(query)]
 
 
-def overrides(connection: Connection) -> Iterator[dict[str, str]]:
+def overrides_of(database: Database, wanted: Filter) -> list[dict[str, str]]:
     """The corrections among the last reviews of each rule, as lines for ``finetune data --overrides``.
 
-    With the text where it is kept, else with its digest.
+    With the text where it is kept, else with its digest. Of decisions that match, and of texts only.
     """
-    for decision_id in connection.execute(
-        select(REVIEWS.c.decision_id).distinct().order_by(REVIEWS.c.decision_id)
-    ):
-        last = {review.rule: review for review in reviews_of(connection, decision_id[0])}
+    return database.read(lambda connection: list(_overrides(connection, wanted)))
+
+
+def _overrides(connection: Connection, wanted: Filter) -> Iterator[dict[str, str]]:
+    of = matching(wanted).with_only_columns(ENTRIES.c.id)
+    query = select(REVIEWS.c.decision_id).where(REVIEWS.c.decision_id.in_(of)).distinct()
+    for decision_id in sorted(connection.execute(query).scalars()):
+        last = {review.rule: review for review in reviews_of(connection, decision_id)}
         for review in last.values():
             if review.corrects and (judged := _judged(connection, review.decision_id)):
                 yield _override(review, judged)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -21,6 +22,7 @@ NEWEST = "head"
 _MIGRATING = 0x6C6A7265  # names our lock among PostgreSQL's advisory locks
 
 
+@cache
 def newest() -> str:
     """The revision that this version of llm-judge works with."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
@@ -28,14 +30,22 @@ def newest() -> str:
     return head
 
 
-def ensure(database: Database) -> None:
+def ensure(database: Database, *, create: bool = True) -> None:
     """Make the tables of an empty database, or find that those there are ours and new enough.
+
+    Args:
+        create: whether to make them; otherwise an empty database is refused.
 
     Raises:
         StoreError: they are older, newer, or somebody else's.
         StoreUnavailable: as for any use of the database.
     """
-    found = database.read(_revision)
+    there = create or database.file is None or database.file.exists()  # SQLite would make the file
+    found = database.read(_revision) if there else None
+    if found is None and not create:
+        raise StoreError(
+            f"there is no record store at {database.name}", "`llm-judge records import` makes one"
+        )
     if found is None:
         found = database.write(_make)
     if found == newest():
