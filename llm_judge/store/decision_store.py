@@ -112,7 +112,8 @@ class DecisionStore:
 
         Args:
             record: ours, or as JSON.
-            content: what was judged, as bytes; kept only where the store keeps content.
+            content: what was judged, as bytes; kept only where the store keeps content, and not of an item
+                that could not be judged.
 
         Raises:
             RecordConflict: another decision is stored under this id.
@@ -181,7 +182,10 @@ class DecisionStore:
         self, record: DecisionRecord | Mapping[str, Any], content: bytes | None
     ) -> tuple[Document, bytes | None]:
         document = document_of(record)
-        if content is not None and hashlib.sha256(content).hexdigest() != document.kept["item"].get("sha256"):
+        digest = document.kept["item"].get("sha256")
+        if digest is None:
+            content = None
+        if content is not None and hashlib.sha256(content).hexdigest() != digest:
             raise UsageError(
                 f"the content given for decision `{document.decision_id}` is not what was judged",
                 "its SHA-256 is not the one in the record",

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 OWNER = "judge"
 
 
@@ -50,6 +52,7 @@ class PostgresServer:
     def start(self) -> None:
         """Return once it answers."""
         command = [self.bin / "postgres", "-D", self.data, "-k", self.folder, "-c", "listen_addresses="]
+        command += ["-c", "fsync=off"]  # the machine does not lose power in a test
         self.process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self._as_user()
         )
@@ -73,11 +76,14 @@ class PostgresServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def new_database(self) -> str:
-        """An address of an empty database."""
+        """An address of an empty schema, which is a database to who uses it and much faster to make."""
         self._databases += 1
         name = f"test{self._databases}"
-        self._run("createdb", "-h", self.folder, "-U", OWNER, name)
-        return f"postgresql://{OWNER}@/{name}?host={self.folder}"
+        with psycopg.connect(
+            host=str(self.folder), user=OWNER, dbname="postgres", autocommit=True
+        ) as connection:
+            connection.execute(f"CREATE SCHEMA {name}")
+        return f"postgresql://{OWNER}@/postgres?host={self.folder}&options=-csearch_path%3D{name}"
 
     def _run(self, program: str, *words: object) -> None:
         command = [str(self.bin / program), *map(str, words)]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import JUDGE
 from stored_records import TEXT, clear, firing
@@ -59,10 +59,11 @@ def test_no_word_of_the_content_is_in_the_file(
 
 def test_an_error_record_is_kept(store: DecisionStore) -> None:
     record = JUDGE.error_record("a", ContentDamaged("`a.png` is cut off", "send it again"), "a.png")
-    store.put(record)
+    store.put(record, b"what there was of it")
     stored = store.get(record.decision_id)
     assert stored is not None
     assert stored.record == record.as_json()
+    assert not stored.keeps_content
 
 
 def test_the_same_decision_is_kept_once_as_it_was_first_put(store: DecisionStore) -> None:
@@ -113,6 +114,7 @@ def test_decisions_are_found_by_what_they_said(store: DecisionStore) -> None:
         assert ids(store.find(wanted)) == found, wanted
 
 
+@settings(max_examples=20)
 @given(total=st.integers(0, 12), limit=st.integers(1, 5))
 def test_pages_show_everything_once(total: int, limit: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     with DecisionStore(tmp_path_factory.mktemp("pages") / "a") as store:
