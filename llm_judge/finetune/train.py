@@ -75,7 +75,8 @@ def main() -> None:
     try:
         Training(options).run()
     except JudgeError as error:
-        raise SystemExit(f"error: {error.message}\n  = help: {error.hint}") from None
+        hint = f"\n  = help: {error.hint}" if error.hint else ""
+        raise SystemExit(f"error: {error.message}{hint}") from None
 
 
 class Training:
