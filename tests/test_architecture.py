@@ -22,12 +22,18 @@ PACKAGE = Path(llm_judge.__file__).parent
 FLOW = """
     errors durable resources pip_download packaged diagnostics diagnostics_formats source json_file
     strict_yaml content policy compile prompt engines calibration verdict decision record judge report batch
-    evals finetune cli __main__
+    service evals finetune cli __main__
 """.split()  # noqa: SIM905  # a list of twenty quoted words reads worse
 HEAVY = {"torch", "transformers", "vllm", "numpy", "av", "PIL", "onnxruntime", "faster_whisper", "rapidocr"}
+HEAVY |= {"fastapi", "starlette", "uvicorn", "prometheus_client", "httpx", "python_multipart"}
 HEAVY |= {"scipy", "sklearn", "krippendorff", "matplotlib", "pyarrow", "inspect_ai"}
 # Modules that Inspect loads to register what they hold: they need its extra, and nothing imports them early.
 FOR_INSPECT = {"llm_judge.evals.inspect_score", "llm_judge.evals.inspect_task"}
+# The application itself: it needs the extra `serve`, and only `llm-judge serve` loads it.
+APPLICATION = {
+    f"llm_judge.service.{name}"
+    for name in "app body exchange judging metrics routes_health routes_judge server state".split()  # noqa: SIM905
+}
 # Programs: nothing but each other imports them, and they are nothing without arrays.
 PROGRAMS = {f"llm_judge.finetune.{name}" for name in ("examples", "measure", "train")}
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
@@ -101,7 +107,7 @@ def heavy_after(code: str) -> list[str]:
 
 
 def test_importing_loads_no_heavy_library() -> None:
-    light = [module for module in MODULES if module not in PROGRAMS | FOR_INSPECT]
+    light = [module for module in MODULES if module not in PROGRAMS | FOR_INSPECT | APPLICATION]
     assert heavy_after("\n".join(f"import {module}" for module in light)) == []
 
 
