@@ -29,11 +29,6 @@ HEAVY |= {"fastapi", "starlette", "uvicorn", "prometheus_client", "httpx", "pyth
 HEAVY |= {"scipy", "sklearn", "krippendorff", "matplotlib", "pyarrow", "inspect_ai"}
 # Modules that Inspect loads to register what they hold: they need its extra, and nothing imports them early.
 FOR_INSPECT = {"llm_judge.evals.inspect_score", "llm_judge.evals.inspect_task"}
-# The application itself: it needs the extra `serve`, and only `llm-judge serve` loads it.
-APPLICATION = {
-    f"llm_judge.service.{name}"
-    for name in "app body exchange judging metrics routes_health routes_judge server state".split()  # noqa: SIM905
-}
 # Programs: nothing but each other imports them, and they are nothing without arrays.
 PROGRAMS = {f"llm_judge.finetune.{name}" for name in ("examples", "measure", "train")}
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
@@ -45,6 +40,10 @@ def dotted(path: Path) -> str:
 
 
 MODULES = {dotted(path): path for path in sorted(PACKAGE.rglob("*.py")) if "_data" not in path.parts}
+# The application itself: it needs the extra `serve`, and only `llm-judge serve` loads it.
+# What the client of the service and the command line share with it is light.
+APPLICATION = {name for name in MODULES if name.startswith("llm_judge.service.")}
+APPLICATION -= {f"llm_judge.service.{name}" for name in ("problems", "settings", "wire")}
 
 
 def imported(module: str) -> Iterator[str]:

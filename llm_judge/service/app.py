@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from llm_judge import __version__
-from llm_judge.service import routes_health, routes_judge
+from llm_judge.service import routes_health, routes_judge, routes_moderations, routes_policies
 from llm_judge.service.exchange import Exchange, answer_of
+from llm_judge.service.moderation import ModerationRequest
 from llm_judge.service.problems import Code, Problem
 from llm_judge.service.state import Service
 from llm_judge.service.wire import BatchRequest, JudgeRequest
@@ -26,7 +27,7 @@ _ABOUT = (
     "Moderation decisions by Community Guidelines. A 200 holds a decision, everything else a typed error."
 )
 _OF_STATUS = {404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED}
-_READ_BY_HAND = (JudgeRequest, BatchRequest)
+_READ_BY_HAND = (JudgeRequest, BatchRequest, ModerationRequest)
 
 
 def create_app(service: Service) -> FastAPI:
@@ -50,8 +51,8 @@ def create_app(service: Service) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.service = service
-    app.include_router(routes_judge.router)
-    app.include_router(routes_health.router)
+    for routes in (routes_judge, routes_moderations, routes_policies, routes_health):
+        app.include_router(routes.router)
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_middleware(Exchange, metrics=service.metrics)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from llm_judge.record import DecisionRecord
     from llm_judge.service.problems import Problem
 
-disable_created_metrics()  # a second series for every counter, which nothing reads
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nothing reads
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _MASSES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 

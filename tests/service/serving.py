@@ -42,7 +42,13 @@ changes:
 def guidelines(**changes: Any) -> Guidelines:
     """Two areas; R1 of plants leads to removal, an overlay for teens makes it more severe."""
     remove = (ActionStep.model_validate({"do": "remove"}, strict=False),)
-    plants = make_policy("garden/plants", (make_rule("R1"), make_rule("R2")), actions=remove, **changes)
+    plants = make_policy(
+        "garden/plants",
+        (make_rule("R1"), make_rule("R2")),
+        actions=remove,
+        maps_to={"openai": ("hate",)},
+        **changes,
+    )
     return made((plants, make_policy("market/sales", (make_rule("S1"),))), {"teens": TEENS})
 
 
