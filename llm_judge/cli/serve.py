@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llm_judge.cli import serve_keys
 from llm_judge.cli.options import BundleFolder, CalibrationFile, EngineSpec, Only, Policies, warn_of_gaps
 from llm_judge.errors import UsageError
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Answer judge requests over HTTP.", invoke_without_command=True, rich_markup_mode="rich"
 )
+
+app.add_typer(serve_keys.app, name="keys")
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -32,6 +35,12 @@ def serve(
     calibration: CalibrationFile = None,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="API keys, made by `serve keys create`; without it anybody may call."
+        ),
+    ] = None,
     no_auth: Annotated[
         bool, typer.Option("--no-auth", help="Answer without API keys on other addresses than loopback too.")
     ] = False,
@@ -74,7 +83,7 @@ def serve(
 
       llm-judge serve
 
-      llm-judge serve --bundle /srv/guidelines --port 8443 --tls-cert cert.pem --tls-key key.pem
+      llm-judge serve --keys keys.json --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
     """
     if context.invoked_subcommand is not None:
         return
@@ -83,8 +92,8 @@ def serve(
     if log_level not in ("debug", "info", "warning", "error"):
         raise UsageError(f"unknown --log-level `{log_level}`", "choose debug, info, warning or error")
     _require_extra()
-    if host not in _LOOPBACK and not no_auth:
-        hint = "say --no-auth to do without, or listen on 127.0.0.1"
+    if host not in _LOOPBACK and keys is None and not no_auth:
+        hint = "give --keys FILE; or say --no-auth to do without, or listen on 127.0.0.1"
         raise UsageError(f"anybody could reach {host} without an API key", hint)
     from llm_judge.content.limits import Limits
     from llm_judge.service.settings import ServiceSettings
@@ -101,7 +110,7 @@ def serve(
         limits=Limits(text_bytes=max_text_bytes),
     )
     guidelines = _guidelines(policies, only, bundle)
-    service = _build(guidelines, engine, calibration, settings, canary)
+    service = _build(guidelines, engine, calibration, settings, canary, keys)
     from llm_judge.service.server import serve as run
 
     run(service, host, port, tls_cert=tls_cert, tls_key=tls_key, log_level=log_level, say=_say_ready)
@@ -134,19 +143,22 @@ def _build(
     calibration: Path | None,
     settings: ServiceSettings,
     canary: Path | None,
+    keys: Path | None,
 ) -> Service:
     from llm_judge.calibration import read_calibration
     from llm_judge.engines.open import open_engine
     from llm_judge.judge import JudgeSettings
     from llm_judge.service.health import PLAIN_CANARY, read_canaries
     from llm_judge.service.judges import Judges
+    from llm_judge.service.keys import KeyRing
     from llm_judge.service.state import build
 
+    ring = None if keys is None else KeyRing(keys)  # first, as the other files: loading a model takes long
     canaries = read_canaries(canary) if canary else (PLAIN_CANARY,)
     calibrated = None if calibration is None else read_calibration(calibration)
     judges = Judges(guidelines, open_engine(engine), JudgeSettings(calibration=calibrated))
     warn_of_gaps(judges.plain.gaps)
-    return build(judges, settings, canaries=canaries)
+    return build(judges, settings, canaries=canaries, keys=ring)
 
 
 def _say_ready(url: str) -> None:

@@ -7,8 +7,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Security
 from fastapi.openapi.utils import get_openapi
+from fastapi.security import HTTPBearer
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,7 +17,9 @@ from starlette.responses import Response
 
 from llm_judge import __version__
 from llm_judge.service import routes_health, routes_judge, routes_moderations, routes_policies
+from llm_judge.service.access import caller_with
 from llm_judge.service.exchange import Exchange, answer_of
+from llm_judge.service.keys import Scope
 from llm_judge.service.moderation import ModerationRequest
 from llm_judge.service.problems import Code, Problem
 from llm_judge.service.state import Service
@@ -27,6 +30,13 @@ _ABOUT = (
     "Moderation decisions by Community Guidelines. A 200 holds a decision, everything else a typed error."
 )
 _OF_STATUS = {404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED}
+_SCOPES = (
+    (routes_judge.router, Scope.JUDGE),
+    (routes_moderations.router, Scope.JUDGE),
+    (routes_policies.router, Scope.POLICIES),
+    (routes_health.measured, Scope.METRICS),
+)
+_BEARER = HTTPBearer(auto_error=False, description="An API key, where the service asks for one.")
 _READ_BY_HAND = (JudgeRequest, BatchRequest, ModerationRequest)
 
 
@@ -51,8 +61,9 @@ def create_app(service: Service) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.service = service
-    for routes in (routes_judge, routes_moderations, routes_policies, routes_health):
-        app.include_router(routes.router)
+    for router, scope in _SCOPES:
+        app.include_router(router, dependencies=[Depends(caller_with(scope)), Security(_BEARER)])
+    app.include_router(routes_health.router)
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_middleware(Exchange, metrics=service.metrics)

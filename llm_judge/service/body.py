@@ -33,7 +33,7 @@ class Bodies:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
-        self._held = 0
+        self.held = 0  # bytes in memory now
 
     @asynccontextmanager
     async def read(self, request: Request) -> AsyncIterator[bytes]:
@@ -64,13 +64,13 @@ class Bodies:
                 raise Problem(Code.CLIENT_GONE, Code.CLIENT_GONE.meaning) from None
             yield b"".join(chunks)
         finally:
-            self._held -= held
+            self.held -= held
 
     def _hold(self, size: int) -> None:
-        if self._held + size > self._settings.bodies_bytes:
+        if self.held + size > self._settings.bodies_bytes:
             told = "the service holds as many bytes of requests as it may"
             raise Problem(Code.OVERLOADED, told, "try again shortly", retry_after=1)
-        self._held += size
+        self.held += size
 
     def _too_large(self, cap: int) -> Problem:
         return Problem(

@@ -135,5 +135,6 @@ def log_to_stderr(level: str = "info") -> None:
     for logger in (ours, server):
         logger.handlers = [handler]
         logger.propagate = False
+    logging.getLogger("uvicorn.access").disabled = True  # its lines hold the paths of clients
     ours.setLevel(level.upper())
     server.setLevel(logging.WARNING)  # what it says of starting and stopping, `serve` says itself

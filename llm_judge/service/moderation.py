@@ -96,7 +96,7 @@ class Extension(BaseModel):
 
 
 class ModerationResult(BaseModel):
-    """One item; ``flagged`` where the action is anything but ``allow``, so also where it could not be told."""
+    """One item; ``flagged`` where the action is not ``allow``, so also where it could not be told."""
 
     flagged: bool
     categories: dict[str, bool]

@@ -110,7 +110,9 @@ class Problem(Exception):
         }
 
     def headers(self) -> dict[str, str]:
-        """``Retry-After`` in whole seconds, where trying again makes sense."""
+        """Whole seconds to wait, where trying again makes sense; for a 401 the scheme (RFC 9110, 11.6.1)."""
+        if self.code is Code.UNAUTHORIZED:
+            return {"WWW-Authenticate": "Bearer"}
         if self.retry_after is None:
             return {}
         return {"Retry-After": str(max(1, math.ceil(self.retry_after)))}

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from llm_judge.service.exchange import json_answer
 from llm_judge.service.problems import Code, Problem
-from llm_judge.service.schemas import problems_at
+from llm_judge.service.schemas import REFUSED, problems_at
 from llm_judge.service.state import service_of
 from llm_judge.service.wire import LiveReply, ReadyReply
 
 router = APIRouter(tags=["operation"])
+measured = APIRouter(tags=["operation"])
 
 
 @router.get("/livez", response_model=LiveReply)
@@ -41,7 +42,7 @@ async def readyz(request: Request) -> Response:
     )
 
 
-@router.get("/metrics", response_class=Response)
+@measured.get("/metrics", response_class=PlainTextResponse, responses=problems_at(*REFUSED))
 async def metrics(request: Request) -> Response:
     """Metrics for Prometheus."""
     service = service_of(request)

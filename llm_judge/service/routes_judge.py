@@ -13,13 +13,14 @@ from starlette.responses import Response
 from starlette.types import Receive
 
 from llm_judge.record import DecisionRecord
+from llm_judge.service.access import once, spend
 from llm_judge.service.body import file_of, form, media_type, parsed
 from llm_judge.service.exchange import json_answer
 from llm_judge.service.judging import Wanted, asked_policies, deadline_of, judge_key, wanted_of
 from llm_judge.service.problems import Code, Problem
 from llm_judge.service.replies import reply_of
 from llm_judge.service.schemas import FORM, body_of, problems
-from llm_judge.service.state import service_of
+from llm_judge.service.state import Service, service_of
 from llm_judge.service.wire import BatchReply, BatchRequest, JudgeReply, JudgeRequest
 
 router = APIRouter(tags=["judge"])
@@ -40,15 +41,7 @@ async def judge(request: Request) -> Response:
     """
     service = service_of(request)
     async with service.bodies.read(request) as body:
-        asked_for, wanted = await _one_request(body, request)
-        key = judge_key(asked_for, service.judges)
-        policies = asked_policies(asked_for, service.judges)
-        work = service.judging.decide([wanted], key, policies, deadline_of(asked_for, service.settings))
-        result = (await unless_gone(request.receive, work))[0]
-    if isinstance(result, Problem):
-        raise result
-    everything = asked_for.detail == "all"
-    return json_answer(reply_of(result, key.overlays, request.state.request_id, everything=everything))
+        return await once(request, body, lambda: _judge(service, request, body))
 
 
 @router.post(
@@ -64,16 +57,34 @@ async def judge_batch(request: Request) -> Response:
     """
     service = service_of(request)
     async with service.bodies.read(request) as body:
-        asked_for = parsed(body, BatchRequest, request)
-        most = min(service.settings.batch_items, service.settings.queue_items)
-        if len(asked_for.items) > most:
-            told = f"{len(asked_for.items)} items are over the {most} of one request"
-            raise Problem(Code.BAD_REQUEST, told, "send several requests")
-        key = judge_key(asked_for, service.judges)
-        policies = asked_policies(asked_for, service.judges)
-        wanted = [wanted_of(item, f"items[{i}]") for i, item in enumerate(asked_for.items)]
-        work = service.judging.decide(wanted, key, policies, deadline_of(asked_for, service.settings))
-        results = await unless_gone(request.receive, work)
+        return await once(request, body, lambda: _judge_batch(service, request, body))
+
+
+async def _judge(service: Service, request: Request, body: bytes) -> Response:
+    asked_for, wanted = await _one_request(body, request)
+    key = judge_key(asked_for, service.judges)
+    policies = asked_policies(asked_for, service.judges)
+    spend(request, 1)
+    work = service.judging.decide([wanted], key, policies, deadline_of(asked_for, service.settings))
+    result = (await unless_gone(request.receive, work))[0]
+    if isinstance(result, Problem):
+        raise result
+    everything = asked_for.detail == "all"
+    return json_answer(reply_of(result, key.overlays, request.state.request_id, everything=everything))
+
+
+async def _judge_batch(service: Service, request: Request, body: bytes) -> Response:
+    asked_for = parsed(body, BatchRequest, request)
+    most = min(service.settings.batch_items, service.settings.queue_items)
+    if len(asked_for.items) > most:
+        told = f"{len(asked_for.items)} items are over the {most} of one request"
+        raise Problem(Code.BAD_REQUEST, told, "send several requests")
+    key = judge_key(asked_for, service.judges)
+    policies = asked_policies(asked_for, service.judges)
+    wanted = [wanted_of(item, f"items[{i}]") for i, item in enumerate(asked_for.items)]
+    spend(request, len(wanted))
+    work = service.judging.decide(wanted, key, policies, deadline_of(asked_for, service.settings))
+    results = await unless_gone(request.receive, work)
     failed = [result for result in results if isinstance(result, Problem)]
     if len(failed) == len(results) and all(problem.code.status >= 500 for problem in failed):
         raise failed[0]

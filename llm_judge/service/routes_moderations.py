@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from llm_judge.record import DecisionRecord
+from llm_judge.service.access import once, spend
 from llm_judge.service.body import parsed
 from llm_judge.service.exchange import json_answer
 from llm_judge.service.judging import asked_policies, deadline_of, judge_key
@@ -22,7 +23,7 @@ from llm_judge.service.moderation import (
 from llm_judge.service.problems import Code, Problem
 from llm_judge.service.routes_judge import unless_gone
 from llm_judge.service.schemas import body_of, problems
-from llm_judge.service.state import service_of
+from llm_judge.service.state import Service, service_of
 from llm_judge.service.wire import Options
 
 router = APIRouter(tags=["moderations"])
@@ -43,20 +44,25 @@ async def moderations(request: Request) -> Response:
     """
     service = service_of(request)
     async with service.bodies.read(request) as body:
-        asked_for = parsed(body, ModerationRequest, request)
-        options = asked_for.llm_judge or _PLAIN
-        wanted = wanted_of_input(asked_for)
-        flat = [each for item in wanted for each in item]
-        most = min(service.settings.batch_items, service.settings.queue_items)
-        if len(flat) > most:
-            raise Problem(
-                Code.BAD_REQUEST, f"{len(flat)} inputs are over the {most} of one request", "send several"
-            )
-        key = judge_key(options, service.judges)
-        work = service.judging.decide(
-            flat, key, asked_policies(options, service.judges), deadline_of(options, service.settings)
+        return await once(request, body, lambda: _moderate(service, request, body))
+
+
+async def _moderate(service: Service, request: Request, body: bytes) -> Response:
+    asked_for = parsed(body, ModerationRequest, request)
+    options = asked_for.llm_judge or _PLAIN
+    wanted = wanted_of_input(asked_for)
+    flat = [each for item in wanted for each in item]
+    most = min(service.settings.batch_items, service.settings.queue_items)
+    if len(flat) > most:
+        raise Problem(
+            Code.BAD_REQUEST, f"{len(flat)} inputs are over the {most} of one request", "send several"
         )
-        records = _all_decided(await unless_gone(request.receive, work))
+    key = judge_key(options, service.judges)
+    spend(request, len(flat))
+    work = service.judging.decide(
+        flat, key, asked_policies(options, service.judges), deadline_of(options, service.settings)
+    )
+    records = _all_decided(await unless_gone(request.receive, work))
     policies = service.judges.guidelines.policies
     results, begin = [], 0
     for item in wanted:

@@ -8,14 +8,14 @@ from starlette.responses import Response
 
 from llm_judge.service.exchange import json_answer
 from llm_judge.service.problems import Code, Problem
-from llm_judge.service.schemas import problems_at
+from llm_judge.service.schemas import REFUSED, problems_at
 from llm_judge.service.state import service_of
 from llm_judge.service.wire import PoliciesReply, PolicyReply
 
 router = APIRouter(tags=["policies"])
 
 
-@router.get("/v1/policies", response_model=PoliciesReply)
+@router.get("/v1/policies", response_model=PoliciesReply, responses=problems_at(*REFUSED))
 async def policies(request: Request) -> Response:
     """List the policies in force, and the overlays that can be laid over them."""
     guidelines = service_of(request).judges.guidelines
@@ -50,7 +50,9 @@ async def policies(request: Request) -> Response:
 
 
 @router.get(
-    "/v1/policies/{policy_id:path}", response_model=PolicyReply, responses=problems_at(Code.NOT_FOUND)
+    "/v1/policies/{policy_id:path}",
+    response_model=PolicyReply,
+    responses=problems_at(Code.NOT_FOUND, *REFUSED),
 )
 async def policy(policy_id: str, request: Request) -> Response:
     """Show one policy whole, as it is judged by without overlays. Its id holds a slash: `safety/hate`."""

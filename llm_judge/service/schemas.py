@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from llm_judge.service.problems import CLIENT_GONE, Code
 from llm_judge.service.wire import ProblemReply
 
+REFUSED = (Code.UNAUTHORIZED, Code.FORBIDDEN, Code.NOT_READY, Code.INTERNAL)  # wherever a key is needed
 _REF = "#/components/schemas/"
 FORM: dict[str, Any] = {
     "multipart/form-data": {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
@@ -11,15 +11,18 @@ from llm_judge.errors import JudgeError
 from llm_judge.service.body import Bodies
 from llm_judge.service.engine_queue import EngineQueue
 from llm_judge.service.health import PLAIN_CANARY, Canary, Health
+from llm_judge.service.idempotency import Answers
 from llm_judge.service.judges import Judges
 from llm_judge.service.judging import Judging, Records
+from llm_judge.service.keys import KeyRing
 from llm_judge.service.metrics import Metrics
+from llm_judge.service.quotas import Quotas
 from llm_judge.service.settings import ServiceSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The parts of one service; made by ``build``."""
+    """The parts of one service; made by ``build``. Without ``keys`` anybody may call."""
 
     settings: ServiceSettings
     judges: Judges
@@ -28,6 +31,9 @@ class Service:
     metrics: Metrics
     health: Health
     bodies: Bodies
+    keys: KeyRing | None
+    quotas: Quotas = field(default_factory=Quotas)
+    answers: Answers = field(default_factory=Answers)
 
     def close(self) -> None:
         """Answer what waits and end the threads; the engine is left to whoever opened it."""
@@ -40,6 +46,7 @@ def build(
     settings: ServiceSettings | None = None,
     records: Records | None = None,
     canaries: Sequence[Canary] = (PLAIN_CANARY,),
+    keys: KeyRing | None = None,
 ) -> Service:
     """Join the parts and start the engine's thread.
 
@@ -48,6 +55,7 @@ def build(
         settings: limits.
         records: keeps every record before its answer is given.
         canaries: must come out right for the service to be ready.
+        keys: who may call; None lets anybody.
     """
     settings = settings or ServiceSettings()
     parts: list[Health] = []
@@ -64,7 +72,7 @@ def build(
     parts.append(Health(queue, canaries))
     judging = Judging(judges, queue, settings, metrics, records)
     queue.start()
-    return Service(settings, judges, queue, judging, metrics, parts[0], Bodies(settings))
+    return Service(settings, judges, queue, judging, metrics, parts[0], Bodies(settings), keys)
 
 
 def service_of(request: Request) -> Service:

@@ -81,9 +81,9 @@ class HeldEngine(ScriptedEngine):
         return super().read(requests)
 
 
-def service_with(engine: ScriptedEngine, records: Any = None, **limits: Any) -> Service:
+def service_with(engine: ScriptedEngine, records: Any = None, keys: Any = None, **limits: Any) -> Service:
     """A started service; close it."""
-    return build(Judges(guidelines(), engine), ServiceSettings(**limits), records)
+    return build(Judges(guidelines(), engine), ServiceSettings(**limits), records, keys=keys)
 
 
 @contextmanager
