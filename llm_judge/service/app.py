@@ -52,6 +52,14 @@ def create_app(service: Service) -> FastAPI:
             rechecking.cancel()
             await asyncio.gather(rechecking, return_exceptions=True)
 
+    app = bare_app(lifespan)
+    app.state.service = service
+    app.add_middleware(Exchange, metrics=service.metrics)
+    return app
+
+
+def bare_app(lifespan: Any = None) -> FastAPI:
+    """Return the application without a service behind it: enough to describe it, too little to answer."""
     app = FastAPI(
         title=_TITLE,
         version=__version__,
@@ -60,13 +68,11 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.state.service = service
     for router, scope in _SCOPES:
         app.include_router(router, dependencies=[Depends(caller_with(scope)), Security(_BEARER)])
     app.include_router(routes_health.router)
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_http)
-    app.add_middleware(Exchange, metrics=service.metrics)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     return app
 

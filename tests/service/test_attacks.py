@@ -1,4 +1,4 @@
-"""What hostile clients send: bombs, floods, forged lines, URLs. Nothing is fetched, written or logged of it."""
+"""What hostile clients send: bombs, floods, forged lines, URLs. Nothing of it is fetched or logged."""
 
 from __future__ import annotations
 
