@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
@@ -142,11 +142,3 @@ async def form(body: bytes, request: Request) -> FormData:
         return await parser.parse()
     except MultiPartException as error:
         raise Problem(Code.BAD_JSON, f"the form is damaged: {_line(error.message)}") from None
-
-
-async def file_of(upload: UploadFile) -> bytes:
-    """Return the bytes of an uploaded file."""
-    try:
-        return await upload.read()
-    finally:
-        await upload.close()

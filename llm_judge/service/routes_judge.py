@@ -7,14 +7,14 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from fastapi import APIRouter
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive
 
 from llm_judge.record import DecisionRecord
 from llm_judge.service.access import once, spend
-from llm_judge.service.body import file_of, form, media_type, parsed
+from llm_judge.service.body import form, media_type, parsed
 from llm_judge.service.exchange import json_answer
 from llm_judge.service.judging import Wanted, asked_policies, deadline_of, judge_key, wanted_of
 from llm_judge.service.problems import Code, Problem
@@ -103,20 +103,23 @@ async def _one_request(body: bytes, request: Request) -> tuple[JudgeRequest, Wan
         asked_for = parsed(body, JudgeRequest, request)
         return asked_for, wanted_of(asked_for)
     fields = await form(body, request)
+    try:
+        return await _one_form(fields, request)
+    finally:
+        await fields.close()
+
+
+async def _one_form(fields: FormData, request: Request) -> tuple[JudgeRequest, Wanted]:
     upload, options = fields.get("file"), fields.get("options", "{}")
-    if (
-        not isinstance(upload, UploadFile)
-        or not isinstance(options, str)
-        or set(fields) - {"file", "options"}
-    ):
+    known = {"file", "options"}
+    if not isinstance(upload, UploadFile) or not isinstance(options, str) or set(fields) - known:
         hint = 'curl -F file=@poster.png -F \'options={"explain": "always"}\''
         raise Problem(Code.BAD_REQUEST, "the form needs a `file`, and may have `options`; nothing else", hint)
     asked_for = parsed(options.encode("utf-8", "replace"), JudgeRequest, request, is_json=True)
     if asked_for.text is not None or asked_for.media is not None:
-        raise Problem(
-            Code.BAD_REQUEST, "`options` of a form cannot hold `text` or `media`", "send the `file` alone"
-        )
-    return asked_for, Wanted(asked_for.id, await file_of(upload), (upload.filename or "")[:255] or None)
+        told = "`options` of a form cannot hold `text` or `media`"
+        raise Problem(Code.BAD_REQUEST, told, "send the `file` alone")
+    return asked_for, Wanted(asked_for.id, await upload.read(), (upload.filename or "")[:255] or None)
 
 
 def _row(
