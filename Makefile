@@ -30,6 +30,7 @@ baselines: $(VENV)/.dev-ready  ## figures of the baselines on every suite; DATA=
 
 docs: $(VENV)/.dev-ready  ## write the generated pages; a test fails when they are stale
 	$(BIN)/python -m llm_judge.cli.docs
+	$(BIN)/python -m llm_judge.service.openapi
 	$(BIN)/llm-judge policy schema
 	$(BIN)/llm-judge policy docs
 	$(BIN)/python -m llm_judge.cli.tour

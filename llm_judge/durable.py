@@ -84,15 +84,21 @@ class AppendFile:
         os.close(self._handle)
 
 
-def replace_file(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str, mode: int = 0o644) -> None:
     """Write a small file by one rename.
+
+    Args:
+        path, text: which file, and what it holds from then on.
+        mode: who may read it, where the umask allows that.
 
     Raises:
         OutputError: it cannot be written; an older file stays as it was.
     """
     part = path.with_name(path.name + ".part")
     try:
-        part.write_text(text, encoding="utf-8")
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with open(handle, "w", encoding="utf-8") as stream:  # noqa: PTH123  # of a handle, not of a path
+            stream.write(text)
         part.replace(path)
     except OSError as error:
         raise OutputError(f"cannot write `{path}`: {reason_of(error)}") from error

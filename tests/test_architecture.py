@@ -22,9 +22,10 @@ PACKAGE = Path(llm_judge.__file__).parent
 FLOW = """
     errors durable resources pip_download packaged diagnostics diagnostics_formats source json_file
     strict_yaml content policy compile prompt engines calibration verdict decision record judge report store
-    batch evals finetune cli __main__
+    batch service client evals finetune cli __main__
 """.split()  # noqa: SIM905  # a list of twenty quoted words reads worse
 HEAVY = {"torch", "transformers", "vllm", "numpy", "av", "PIL", "onnxruntime", "faster_whisper", "rapidocr"}
+HEAVY |= {"fastapi", "starlette", "uvicorn", "prometheus_client", "httpx", "python_multipart"}
 HEAVY |= {"scipy", "sklearn", "krippendorff", "matplotlib", "pyarrow", "inspect_ai"}
 HEAVY |= {"sqlalchemy", "alembic", "psycopg"}
 # Modules that Inspect loads to register what they hold: they need its extra, and nothing imports them early.
@@ -40,6 +41,10 @@ def dotted(path: Path) -> str:
 
 
 MODULES = {dotted(path): path for path in sorted(PACKAGE.rglob("*.py")) if "_data" not in path.parts}
+# The application itself: it needs the extra `serve`, and only `llm-judge serve` loads it.
+# What the client of the service and the command line share with it is light.
+APPLICATION = {name for name in MODULES if name.startswith("llm_judge.service.")}
+APPLICATION -= {f"llm_judge.service.{name}" for name in ("problems", "settings", "wire")}
 
 
 def imported(module: str) -> Iterator[str]:
@@ -107,9 +112,8 @@ def needs_database(module: str) -> bool:
 
 
 def test_importing_loads_no_heavy_library() -> None:
-    light = [
-        module for module in MODULES if module not in PROGRAMS | FOR_INSPECT and not needs_database(module)
-    ]
+    special = PROGRAMS | FOR_INSPECT | APPLICATION
+    light = [module for module in MODULES if module not in special and not needs_database(module)]
     assert heavy_after("\n".join(f"import {module}" for module in light)) == []
 
 
