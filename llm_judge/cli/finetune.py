@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 import typer
 
+from llm_judge.cli import finetune_adapters as adapters_command
 from llm_judge.cli import finetune_data as data_command
 from llm_judge.errors import UsageError
 
@@ -25,3 +26,4 @@ def check_extra() -> None:
 
 
 app.command("data")(data_command.data)
+app.add_typer(adapters_command.app, name="adapters")
