@@ -1,7 +1,7 @@
 """Runs, training data and a calibration of an adapter → what the registry keeps about it.
 
-Everything must belong to the very adapter: a figure of another one is refused, not copied. Knows nothing about
-where adapters are kept.
+Everything must belong to the very adapter: a figure of another one is refused, not copied. Knows nothing
+about where adapters are kept.
 """
 
 from __future__ import annotations
