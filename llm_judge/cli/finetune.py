@@ -8,6 +8,7 @@ import typer
 
 from llm_judge.cli import finetune_adapters as adapters_command
 from llm_judge.cli import finetune_data as data_command
+from llm_judge.cli import finetune_gate as gate_command
 from llm_judge.errors import UsageError
 
 _NEEDED = ("pyarrow", "scipy", "sklearn")
@@ -26,4 +27,5 @@ def check_extra() -> None:
 
 
 app.command("data")(data_command.data)
+app.command("gate")(gate_command.gate)
 app.add_typer(adapters_command.app, name="adapters")

@@ -6,8 +6,8 @@ All figures are about P(yes) on the liveness probes. *Moves* are sizes, *orders*
   content has 0.
 * ``rule moves``: the same between two rules about one content; one that does not read its policy has 0.
 * ``content order``: how often, under one question, P(yes) is higher for a content that breaks the rule than
-  for one that does not, ties half; ``rule order``: how often, about one content, for the rule it breaks than for
-  another. Every rule is broken equally often, so a mere taste for one rule scores 0.5, as chance does.
+  for one that does not, ties half; ``rule order``: how often, about one content, for the rule it breaks than
+  for another. Every rule is broken equally often, so a mere taste for one rule scores 0.5, as chance does.
 * ``inversion``: how often P(yes) goes the right way when a rule is turned into its opposite, as the mean over
   contents that break it and contents that do not.
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_SHUFFLED = "its answers move, but not with the labels, as after training on shuffled labels, or far too short"
+_SHUFFLED = "its answers move, but not with the labels, as after training on shuffled labels or far too short"
 _CHECK_LABELS = "look at the training rows: `llm-judge eval doctor`, and statistics.html of `finetune data`"
 
 
@@ -155,7 +155,7 @@ def _order_checks(tuned: ProbeReads, probes: ProbeSet, limits: LivenessLimits, d
             "P(yes) is higher for the content that breaks the rule",
             _estimate(_content_order(tuned.yes, np.tile(truth, 2)), len(truth), draws),
             limits.content_order_above,
-            "it cannot tell contents that break a rule from others",
+            "it is not shown to tell contents that break a rule from others",
             _CHECK_LABELS,
         ),
         _above(
@@ -163,7 +163,7 @@ def _order_checks(tuned: ProbeReads, probes: ProbeSet, limits: LivenessLimits, d
             "P(yes) is higher for the rule that the content breaks",
             _estimate(_rule_order(rules, truth), len(truth), draws),
             limits.rule_order_above,
-            "it ignores its policy: which rule is asked makes no right difference",
+            "it is not shown to follow its policy: which rule is asked makes no right difference",
             ask,
         ),
         _above(
@@ -171,7 +171,7 @@ def _order_checks(tuned: ProbeReads, probes: ProbeSet, limits: LivenessLimits, d
             "P(yes) turns where a rule is inverted",
             _estimate(_inversion(rules, tuned.inverted, truth), len(truth), draws),
             limits.inversion_above,
-            "it does not follow an inverted rule: it knows topics, and does not read what is said of them",
+            "it is not shown to follow an inverted rule: it may know topics and not read the rest",
             ask,
         ),
     ]
