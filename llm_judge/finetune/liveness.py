@@ -8,8 +8,8 @@ All figures are about P(yes) on the liveness probes. *Moves* are sizes, *orders*
 * ``content order``: how often, under one question, P(yes) is higher for a content that breaks the rule than
   for one that does not, ties half; ``rule order``: how often, about one content, for the rule it breaks than
   for another. Every rule is broken equally often, so a mere taste for one rule scores 0.5, as chance does.
-* ``inversion``: how often P(yes) goes the right way when a rule is turned into its opposite, as the mean over
-  contents that break it and contents that do not.
+* ``inversion``: how often P(yes) falls where a rule that is broken is turned into its opposite, and how often it
+  rises where one is not; the weaker of the two counts, so that "no" to every unusual rule is not enough.
 
 Intervals are bootstrapped over contents. Knows nothing about files or terminals.
 """
@@ -114,10 +114,10 @@ def answer_checks(
 
 def diagnosis(checks: list[Check]) -> str | None:
     """The one line that explains all misses best, the cause before its consequences; None without a miss."""
-    missed = {check.name: check for check in checks if not check.passed}
-    if {"content order", "rule order"} <= missed.keys() and "content moves" not in missed:
+    missed = {check.name: check.why for check in checks if not check.passed}
+    if next(iter(missed), "") == "content order" and "rule order" in missed:
         return _SHUFFLED
-    return next((check.why for check in missed.values()), None)
+    return next(iter(missed.values()), None)
 
 
 def _move_checks(tuned: ProbeReads, limits: LivenessLimits) -> list[Check]:
@@ -169,7 +169,9 @@ def _order_checks(tuned: ProbeReads, probes: ProbeSet, limits: LivenessLimits, d
         _above(
             "inversion",
             "P(yes) turns where a rule is inverted",
-            _estimate(_inversion(rules, tuned.inverted, truth), len(truth), draws),
+            _weaker(
+                *(_estimate(each, len(truth), draws) for each in _inversion(rules, tuned.inverted, truth))
+            ),
             limits.inversion_above,
             "it is not shown to follow an inverted rule: it may know topics and not read the rest",
             ask,
@@ -207,10 +209,10 @@ def _content_order(yes: Floats, truth: NDArray[np.bool_]) -> Callable[[Floats], 
         shares = []
         for broken, other, right in tables:
             ups, downs = weights[:, broken], weights[:, other]
-            pairs = ups.sum(1) * downs.sum(1)
             hits = np.einsum("di,ij,dj->d", ups, right, downs)
-            shares.append(np.divide(hits, pairs, out=np.full_like(hits, np.nan), where=pairs > 0))
-        return np.asarray(np.nanmean(shares, axis=0))
+            shares.append(_quotient(hits, ups.sum(1) * downs.sum(1)))
+        known = ~np.isnan(shares)  # (questions, draws); a draw may hold no content that breaks a rule
+        return _quotient(np.nansum(shares, axis=0), known.sum(0).astype(float))
 
     return values
 
@@ -229,21 +231,24 @@ def _rule_order(rules: Floats, truth: NDArray[np.bool_]) -> Callable[[Floats], F
     return lambda weights: _weighted(weights[:, rows], right)
 
 
-def _inversion(rules: Floats, inverted: Floats, truth: NDArray[np.bool_]) -> Callable[[Floats], Floats]:
-    """Weights (draws, contents) → share of answers that turned, mean over broken and unbroken rules."""
+def _inversion(
+    rules: Floats, inverted: Floats, truth: NDArray[np.bool_]
+) -> tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]:
+    """Two functions, weights (draws, contents) → share: of answers that fell, and of those that rose."""
     import numpy as np
 
     falls = np.where(truth, _higher(rules, inverted), 0.0).sum(1)
     rises = np.where(truth, 0.0, _higher(inverted, rules)).sum(1)
     broken, other = truth.sum(1).astype(float), (~truth).sum(1).astype(float)
+    return (
+        lambda weights: _quotient(weights @ falls, weights @ broken),
+        lambda weights: _quotient(weights @ rises, weights @ other),
+    )
 
-    def values(weights: Floats) -> Floats:
-        found: Floats = (
-            _quotient(weights @ falls, weights @ broken) + _quotient(weights @ rises, weights @ other)
-        ) / 2
-        return found
 
-    return values
+def _weaker(one: Estimate, other: Estimate) -> Estimate:
+    """The one whose interval ends lower."""
+    return min(one, other, key=lambda each: -1.0 if each.low is None else each.low)
 
 
 def _weighted(weights: Floats, values: Floats) -> Floats:
