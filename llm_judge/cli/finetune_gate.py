@@ -91,7 +91,7 @@ def gate(
         from llm_judge.finetune.promotion import promotion, read_suites
 
         suites, against = read_suites(digest, candidate, current)
-        better = promotion(suites, wanted.promotion, demands, against)
+        better = promotion(suites, wanted, demands, against)
     alive = _alive(folder, base, probes, wanted)
     passed = alive.passed and (better is None or better.passed)
     report = _report(digest, wanted, alive, better, passed)
@@ -142,7 +142,7 @@ def _alive(folder: Path, base: Path | None, probes: Path | None, limits: GateLim
 
     asked = load_probes(probes or probe_folder())
     model, digest = base_model(base)
-    return liveness(folder, model, digest, asked, limits.liveness)
+    return liveness(folder, model, digest, asked, limits)
 
 
 def _remember(

@@ -18,7 +18,7 @@ from llm_judge.finetune.liveness_probes import read_probes
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llm_judge.finetune.gate_limits import LivenessLimits
+    from llm_judge.finetune.gate_limits import GateLimits
     from llm_judge.finetune.liveness_probes import ProbeSet
 
 
@@ -59,7 +59,7 @@ def liveness(
     base: Path,
     base_digest: str | None,
     probes: ProbeSet,
-    limits: LivenessLimits,
+    limits: GateLimits,
     *,
     dtype: str = "bfloat16",
 ) -> LivenessResult:

@@ -26,9 +26,16 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Nats = Annotated[float, Field(ge=0, le=100)]
 
 
-class LivenessLimits(Node):
-    """Least figures on the liveness probes; ``liveness`` says what each is."""
+class GateLimits(Node):
+    """The whole file: liveness, promotion, merge.
 
+    Attributes:
+        nonzero_at_least … inversion_above: least figures on the probes; ``liveness`` says what each is.
+        promotion_metric, gain_above, loss_at_most: how much better than what is current; see ``promotion``.
+        parity_at_most: how far a merged model may be from its adapter, in nats; see ``merge``.
+    """
+
+    schema_version: Literal[1] = Field(alias="schema")
     nonzero_at_least: Share
     effect_at_least: Nats
     label_mass_at_least: Share
@@ -37,29 +44,10 @@ class LivenessLimits(Node):
     content_order_above: Share
     rule_order_above: Share
     inversion_above: Share
-
-
-class PromotionLimits(Node):
-    """How much better than the current adapter, by which metric; see ``promotion``."""
-
-    metric: Metric
+    promotion_metric: Metric
     gain_above: Annotated[float, Field(ge=0)]
     loss_at_most: Annotated[float, Field(ge=0)]
-
-
-class MergeLimits(Node):
-    """How far a merged model may be from its adapter, in nats of a label's log-probability."""
-
     parity_at_most: Nats
-
-
-class GateLimits(Node):
-    """The whole file."""
-
-    schema_version: Literal[1] = Field(alias="schema")
-    liveness: LivenessLimits
-    promotion: PromotionLimits
-    merge: MergeLimits
 
 
 def default_limits() -> Path:
@@ -90,8 +78,8 @@ def parse_limits(text: str, file: str) -> tuple[GateLimits | None, list[Diagnost
     source = Source(file, text)
     tree, limits, wrong = shape(root, GateLimits, source)
     found += wrong
-    if limits is not None and not limits.promotion.metric.has_interval:
-        message = f"`{limits.promotion.metric}` has no interval, so no gain of it can be shown"
+    if limits is not None and not limits.promotion_metric.has_interval:
+        message = f"`{limits.promotion_metric}` has no interval, so no gain of it can be shown"
         found.append(source.error("P006", tree.span, message, "name another metric"))
     found.sort(key=lambda diagnostic: diagnostic.span)
     return (None if found else limits), found

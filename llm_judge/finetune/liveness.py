@@ -8,8 +8,8 @@ All figures are about P(yes) on the liveness probes. *Moves* are sizes, *orders*
 * ``content order``: how often, under one question, P(yes) is higher for a content that breaks the rule than
   for one that does not, ties half; ``rule order``: how often, about one content, for the rule it breaks than
   for another. Every rule is broken equally often, so a mere taste for one rule scores 0.5, as chance does.
-* ``inversion``: how often P(yes) falls where a rule that is broken is turned into its opposite, and how often it
-  rises where one is not; the weaker of the two counts, so that "no" to every unusual rule is not enough.
+* ``inversion``: how often P(yes) falls where a rule that is broken is turned into its opposite, and how often
+  it rises where one is not; the weaker of the two counts, so that "no" to every unusual rule is not enough.
 
 Intervals are bootstrapped over contents. Knows nothing about files or terminals.
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llm_judge.finetune.adapter_weights import WeightsReport
-    from llm_judge.finetune.gate_limits import LivenessLimits
+    from llm_judge.finetune.gate_limits import GateLimits
     from llm_judge.finetune.liveness_probes import ProbeReads, ProbeSet
 
     Floats = NDArray[np.float64]
@@ -39,7 +39,7 @@ _SHUFFLED = "its answers move, but not with the labels, as after training on shu
 _CHECK_LABELS = "look at the training rows: `llm-judge eval doctor`, and statistics.html of `finetune data`"
 
 
-def weight_checks(found: WeightsReport, limits: LivenessLimits) -> list[Check]:
+def weight_checks(found: WeightsReport, limits: GateLimits) -> list[Check]:
     """Whether the weights belong to the base, and whether they are anything."""
     first = found.unknown[0] if found.unknown else ""
     share = found.alive / found.modules if found.modules else 0.0
@@ -76,7 +76,7 @@ def weight_checks(found: WeightsReport, limits: LivenessLimits) -> list[Check]:
 
 
 def answer_checks(
-    base: ProbeReads, tuned: ProbeReads, probes: ProbeSet, limits: LivenessLimits, *, draws: int = DRAWS
+    base: ProbeReads, tuned: ProbeReads, probes: ProbeSet, limits: GateLimits, *, draws: int = DRAWS
 ) -> list[Check]:
     """Whether answers differ from the base's, follow the format, the content, the rule and its inversion.
 
@@ -120,7 +120,7 @@ def diagnosis(checks: list[Check]) -> str | None:
     return next(iter(missed.values()), None)
 
 
-def _move_checks(tuned: ProbeReads, limits: LivenessLimits) -> list[Check]:
+def _move_checks(tuned: ProbeReads, limits: GateLimits) -> list[Check]:
     rules = tuned.yes[:, tuned.yes.shape[1] // 2 :]
     return [
         _at_least(
@@ -143,7 +143,7 @@ def _move_checks(tuned: ProbeReads, limits: LivenessLimits) -> list[Check]:
     ]
 
 
-def _order_checks(tuned: ProbeReads, probes: ProbeSet, limits: LivenessLimits, draws: int) -> list[Check]:
+def _order_checks(tuned: ProbeReads, probes: ProbeSet, limits: GateLimits, draws: int) -> list[Check]:
     import numpy as np
 
     truth = truth_of(probes)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from llm_judge.evals.gate import Failure, Gate
     from llm_judge.evals.outcomes import ItemOutcome
     from llm_judge.evals.point_values import Metric
-    from llm_judge.finetune.gate_limits import PromotionLimits
+    from llm_judge.finetune.gate_limits import GateLimits
 
     Floats = NDArray[np.float64]
 
@@ -123,7 +123,7 @@ def read_suites(
 
 def promotion(
     suites: Sequence[Suite],
-    limits: PromotionLimits,
+    limits: GateLimits,
     floors: Gate | None = None,
     against: str | None = None,
     *,
@@ -149,7 +149,7 @@ def promotion(
             raise UsageError(
                 f"the two runs of `{name}` have no item in common", "use the same --limit and --seed"
             )
-    areas = _areas(compared, limits.metric)
+    areas = _areas(compared, limits.promotion_metric)
     checks = [_gain(suites, limits, draws), _losses(areas, limits)]
     if floors is not None:
         checks.append(_floors(suites, floors, draws))
@@ -203,13 +203,13 @@ def _change(before: Sample, after: Sample, metric: Metric) -> Callable[[Floats],
     return lambda weights: other(weights)[metric] - one(weights)[metric]
 
 
-def _gain(suites: Sequence[Suite], limits: PromotionLimits, draws: int) -> Check:
-    found = mean_gain(suites, limits.metric, draws=draws)
-    if limits.metric.lower_is_better:
+def _gain(suites: Sequence[Suite], limits: GateLimits, draws: int) -> Check:
+    found = mean_gain(suites, limits.promotion_metric, draws=draws)
+    if limits.promotion_metric.lower_is_better:
         found = _turned(found)
     return Check(
         "gain",
-        f"{limits.metric}, mean change over all areas, for the better",
+        f"{limits.promotion_metric}, mean change over all areas, for the better",
         str(found),
         f"interval above {limits.gain_above:g}",
         found.low is not None and found.low > limits.gain_above,
@@ -219,8 +219,11 @@ def _gain(suites: Sequence[Suite], limits: PromotionLimits, draws: int) -> Check
     )
 
 
-def _losses(areas: Mapping[str, Estimate], limits: PromotionLimits) -> Check:
-    better = {name: _turned(each) if limits.metric.lower_is_better else each for name, each in areas.items()}
+def _losses(areas: Mapping[str, Estimate], limits: GateLimits) -> Check:
+    better = {
+        name: _turned(each) if limits.promotion_metric.lower_is_better else each
+        for name, each in areas.items()
+    }
     worse = [
         f"{name} {each}"
         for name, each in better.items()
@@ -229,7 +232,7 @@ def _losses(areas: Mapping[str, Estimate], limits: PromotionLimits) -> Check:
     shown = sum(each.high is not None for each in better.values())
     return Check(
         "losses",
-        f"areas that lose {limits.metric} beyond chance",
+        f"areas that lose {limits.promotion_metric} beyond chance",
         f"{len(worse)} of {shown} areas with an interval",
         f"none by more than {limits.loss_at_most:g}",
         not worse and shown > 0,
@@ -264,8 +267,10 @@ def _missed(suites: Sequence[Suite], floors: Gate, draws: int) -> list[str]:
         found = failures(floors, cells, compare(suite.before, suite.after, dimensions, draws=draws))
         missed += [(suite.name, each) for each in found if each.demand.cell in here]
         missed += [("", each) for each in found if each.demand.cell not in here]
-    nowhere = {str(each): None for name, each in missed if not name and each.demand.cell not in known}
-    return [f"{name}: {each}" for name, each in missed if name] + list(nowhere)
+    nowhere = {
+        str(each.demand): str(each) for name, each in missed if not name and each.demand.cell not in known
+    }
+    return [f"{name}: {each}" for name, each in missed if name] + list(nowhere.values())
 
 
 def _areas(compared: Mapping[str, Comparison], metric: Metric) -> dict[str, Estimate]:

@@ -18,7 +18,7 @@ pytest.importorskip("peft")
 if TYPE_CHECKING:
     from conftest import Tiny
 
-LIMITS = load_limits(default_limits()).liveness
+LIMITS = load_limits(default_limits())
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 

@@ -21,7 +21,7 @@ from llm_judge.prompt import Question
 
 pytest.importorskip("scipy")
 
-LIMITS = load_limits(default_limits()).liveness
+LIMITS = load_limits(default_limits())
 PROBES = load_probes(probe_folder())
 # Question, whether its rule is inverted, the content → P(yes).
 Answers = Callable[[str, bool, str], float]
