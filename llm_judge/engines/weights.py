@@ -35,6 +35,21 @@ def load_model(folder: Path, adapter: Path | None, dtype: str) -> Any:
         EngineUnavailable: the libraries are not installed, or the folder cannot be loaded.
         EngineError: the adapter is missing, damaged or made for another model.
     """
+    # An adapter is merged at full precision, so that rounding happens once.
+    model = load_base(folder, "float32" if adapter else dtype)
+    if adapter:
+        model = merge_adapter(model, adapter, dtype)
+    if dtype == "bfloat16":
+        _keep_residual_in_float32(model)
+    return model.eval().requires_grad_(False)
+
+
+def load_base(folder: Path, dtype: str) -> Any:
+    """Return the causal language model of ``folder`` on the CPU as it is on the disk; see ``load_model``.
+
+    Raises:
+        EngineUnavailable: the libraries are not installed, or the folder cannot be loaded.
+    """
     # Threads that wait by spinning lose whole time slices when other programs want the cores: beside one
     # busy job, two spinning threads were several times slower. OpenMP reads this when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -53,10 +68,9 @@ def load_model(folder: Path, adapter: Path | None, dtype: str) -> Any:
     logging.disable_progress_bar()
     register_attention()
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        return AutoModelForCausalLM.from_pretrained(
             folder,
-            # An adapter is merged at full precision, so that rounding happens once.
-            dtype=torch.float32 if adapter else getattr(torch, dtype),
+            dtype=getattr(torch, dtype),
             attn_implementation=ATTENTION,
             local_files_only=True,
             use_safetensors=True,
@@ -64,11 +78,6 @@ def load_model(folder: Path, adapter: Path | None, dtype: str) -> Any:
         )
     except Exception as error:
         raise EngineUnavailable(f"`{folder}` cannot be loaded: {_first_line(error)}") from error
-    if adapter:
-        model = merge_adapter(model, adapter, dtype)
-    if dtype == "bfloat16":
-        _keep_residual_in_float32(model)
-    return model.eval().requires_grad_(False)
 
 
 def _rounded(model: Any, dtype: Any) -> Any:
