@@ -21,8 +21,8 @@ _LIMITS = """\
 - An adapter judges by the policies it is given, and only as well as the figures above say: for areas and
   languages that are not in them nothing is known.
 - Figures of suites that were looked at while training or choosing are no test figures.
-- A probability is not a decision: thresholds come from a calibration made for this adapter, these policies and
-  this prompt, and no other.
+- A probability is not a decision: thresholds come from a calibration made for this adapter, these policies
+  and this prompt, and no other.
 - It reads text: what is written in pictures, spoken in sound, or measured. It sees no pixels.
 - Not for decisions about people without a person who can overrule it.
 """
@@ -70,7 +70,7 @@ def model_card(
 def _body(manifest: AdapterManifest, name: str, gates: GatesPassed | None) -> Iterator[str]:
     base = f"{manifest.base.name} (SHA-256 {manifest.base.digest})" if manifest.base else "not said"
     yield f"# {name}\n"
-    yield "A LoRA adapter of llm-judge: it answers whether content breaks a rule of the policy in its prompt.\n"
+    yield "A LoRA adapter of llm-judge: it says whether content breaks a rule of the policy in its prompt.\n"
     yield "| | |\n|---|---|"
     yield f"| adapter | {manifest.digest} |"
     yield f"| base model | {base} |"
