@@ -3,41 +3,46 @@
 from __future__ import annotations
 
 import json
-import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tree_rows import asked, write_rows_folder
 
+from llm_judge.engines.tokens import packaged_definition
 from llm_judge.finetune import train
-from llm_judge.finetune.examples import ExampleBuilder, Pack, save
-from llm_judge.finetune.replies import explanation
-from llm_judge.finetune.rows import own_rows
+from llm_judge.finetune.merged_lora import MergedLora
+from llm_judge.finetune.trees import EXPLANATION, Pack, Trees
 
 torch = pytest.importorskip("torch")
 
 PREFIX = [1, 2, 3]
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "<|im_start|>assistant\n"
+)
 
 
 def small_packs() -> list[Pack]:
     """A content of 2 with questions of 2 and 1, and a content of 1 with an answer of two tokens."""
     first, second = Pack(0), Pack(0)
     first.add([4, 5])
-    first.targets.append((first.add([6, 7]) - 1, 9, 0))
-    first.targets.append((first.add([8]) - 1, 9, 1))
+    first.aim(first.add([6, 7]) - 1, 9, 0)
+    first.aim(first.add([8]) - 1, 9, 1)
     second.add([10])
     end = second.add([11, 12])
-    second.targets += [(end - 2, 13, 3), (end - 1, 14, 3)]
+    second.aim(end - 2, 13, EXPLANATION)
+    second.aim(end - 1, 14, EXPLANATION)
     return [first, second]
 
 
 @pytest.fixture
-def trees(tmp_path: Path) -> train.Trees:
-    save(small_packs(), [PREFIX], tmp_path / "trees.npz")
-    return train.Trees(tmp_path / "trees.npz")
+def trees() -> Trees:
+    return Trees(small_packs(), [PREFIX])
 
 
 def tiny_model(folder: Path | None = None) -> Any:
@@ -53,33 +58,12 @@ def tiny_model(folder: Path | None = None) -> Any:
     return model
 
 
-def test_each_question_sees_its_content_and_itself(trees: train.Trees) -> None:
-    seen = (trees.padded([0])["mask"][0, 0] == 0).int().tolist()
-    assert seen == [[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0], [1, 1, 0, 0, 1]]
-
-
-def test_positions_restart_after_the_content(trees: train.Trees) -> None:
-    assert trees.padded([0, 1])["positions"].tolist() == [[3, 4, 5, 6, 5], [3, 4, 5, 3, 3]]
-
-
-def test_targets_name_their_row_place_token_and_kind(trees: train.Trees) -> None:
-    rows = trees.padded([0, 1])
-    found = [rows[name].tolist() for name in ("row", "place", "target", "kind")]
-    assert found == [[0, 0, 1, 1], [3, 4, 1, 2], [9, 9, 13, 14], [0, 1, 3, 3]]
-
-
-def test_every_row_is_in_one_batch_of_bounded_size(trees: train.Trees) -> None:
-    assert sorted(i for batch in trees.batches(10) for i in batch) == [0, 1]
-    assert all(len(batch) == 1 for batch in trees.batches(5))
-    assert len(trees.batches(5, epochs=1.5)) == 3
-
-
-def test_a_row_reads_like_whole_prompts_of_its_own(trees: train.Trees) -> None:
+def test_a_row_reads_like_whole_prompts_of_its_own(trees: Trees) -> None:
     model = tiny_model()
     rows = trees.padded([0, 1])
     rows["mask"] = rows["mask"].float()
     with torch.no_grad():
-        together = train.answer_logits(model, rows, train.Prefixes(model, trees, 1).of(0, 0))
+        together = train.answer_logits(model, rows, train.Prefixes(model, trees).of(0))
         apart = [
             model(torch.tensor([PREFIX + ids])).logits[0, -1] for ids in ([4, 5, 6, 7], [4, 5, 8], [10, 11])
         ]
@@ -88,7 +72,7 @@ def test_a_row_reads_like_whole_prompts_of_its_own(trees: train.Trees) -> None:
 
 def test_factors_get_the_gradients_that_autograd_would_give() -> None:
     model = tiny_model()
-    lora = train.MergedLora(model, 4, None)
+    lora = MergedLora(model, 4, None)
     number = lora._names.index("model.layers.1.mlp.up_proj")
     a, b = lora._a[number], lora._b[number]
     with torch.no_grad():
@@ -110,37 +94,63 @@ def test_auroc_by_hand() -> None:
     assert np.isnan(train.auroc(truth[:1], np.asarray([0.9])))
 
 
-def test_explanations_obey_the_schema_the_judge_uses() -> None:
-    builder = ExampleBuilder(random.Random(1))
-    rules = {rule.key: rule for variant in builder._variants[:1] for rule in variant.rules}
-    for row in own_rows(builder.policies, "train")[:200:5]:
-        for key, answer in row.rules.items():
-            if key not in rules or (answer == "no" and key != row.about):
-                continue
-            exemption = row.exemption if answer == "except" else None
-            reply = json.loads(explanation(rules[key], answer, exemption, [1]))
-            schema = rules[key].schema([1])
-            assert list(reply) == list(schema["properties"])
-            assert reply["exemption"] in schema["properties"]["exemption"]["enum"]
-            assert reply["verdict"] in schema["properties"]["verdict"]["enum"]
+@pytest.fixture
+def run(tmp_path: Path) -> Any:
+    """Trains a tiny model on a few compiled rows; returns what was written about it."""
+    model, rows = tmp_path / "model", tmp_path / "rows"
+    tiny_model(model)
+    (model / "tokenizer.json").write_text(packaged_definition(), encoding="utf-8")
+    (model / "tokenizer_config.json").write_text('{"eos_token": "<|im_end|>"}', encoding="utf-8")
+    (model / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
+    write_rows_folder(rows, [asked("yes"), asked("no", "Is it blue?")] * 8)
+    settings = ["--learning-rate", "0.01", "--tokens-per-step", "64", "--warmup", "2", "--prefix-steps", "1"]
+
+    def start(out: str, *more: str, kill_at: int = 0) -> Any:
+        command = [
+            sys.executable,
+            "-m",
+            "llm_judge.finetune.train",
+            str(model),
+            str(rows),
+            str(tmp_path / out),
+        ]
+        process = subprocess.Popen(
+            [*command, "--rank", "8", *settings, *more],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if kill_at:
+            while not (tmp_path / out / "checkpoint").exists() and process.poll() is None:
+                time.sleep(0.01)
+            process.kill()
+        _, errors = process.communicate()
+        if kill_at:
+            return None
+        assert process.returncode == 0, errors
+        return json.loads((tmp_path / out / "training.json").read_text())
+
+    return start
 
 
-def test_a_few_steps_lower_the_loss_and_go_on_from_a_saved_adapter(tmp_path: Path) -> None:
-    from transformers import PreTrainedTokenizerFast
-
-    from llm_judge.engines.tokens import packaged_definition
-
-    (tmp_path / "tokenizer.json").write_text(packaged_definition(), encoding="utf-8")
-    PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "tokenizer.json")).save_pretrained(tmp_path)
-    tiny_model(tmp_path)
-    save(small_packs() * 4, [PREFIX], tmp_path / "trees.npz")
-    paths = [tmp_path, tmp_path / "trees.npz", tmp_path / "trees.npz", tmp_path / "out"]
-    command = [sys.executable, "-m", "llm_judge.finetune.train", *map(str, paths), "--rank", "8"]
-    settings = ["--epochs", "8", "--learning-rate", "0.01", "--tokens-per-step", "16", "--warmup", "2"]
-    subprocess.run([*command, *settings], check=True, capture_output=True)
-    first = json.loads((tmp_path / "out" / "training.json").read_text())["run"]
+def test_steps_lower_the_loss_and_another_run_starts_from_the_adapter(run: Any, tmp_path: Path) -> None:
+    first = run("one", "--epochs", "16")
     assert first["dev_after"]["loss"] < first["dev_before"]["loss"]
-    again = [*command, "--start-from", str(tmp_path / "out"), "--epochs", "0.1"]
-    subprocess.run(again, check=True, capture_output=True)
-    second = json.loads((tmp_path / "out" / "training.json").read_text())["run"]
+    second = run("two", "--start-from", str(tmp_path / "one"), "--epochs", "0.5")
     assert second["dev_before"]["loss"] == pytest.approx(first["dev_after"]["loss"], abs=0.1)
+
+
+def test_a_killed_run_goes_on_to_the_same_losses(run: Any) -> None:
+    whole = run("whole", "--epochs", "30")
+    run("killed", "--epochs", "30", kill_at=6)
+    assert run("killed", "--epochs", "30")["losses"] == whole["losses"]
+
+
+def test_layers_under_the_first_stay_as_they_are() -> None:
+    model = tiny_model()
+    lora = MergedLora(model, 4, None, first_layer=1)
+    model(torch.tensor([[1, 2, 3]])).logits.square().mean().backward()
+    lora.collect_gradients()
+    assert len(lora.factors) == 2 * 7
+    assert all(factor.grad is not None for factor in lora.factors)
+    assert model.model.layers[0].mlp.up_proj.weight.grad is None
