@@ -85,7 +85,7 @@ class AppendFile:
 
 
 def replace_file(path: Path, text: str, mode: int = 0o644) -> None:
-    """Write a small file by one rename.
+    """Write a small file by one rename, so that after a crash it is the old one or the new one.
 
     Args:
         path, text: which file, and what it holds from then on.
@@ -99,9 +99,21 @@ def replace_file(path: Path, text: str, mode: int = 0o644) -> None:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with open(handle, "w", encoding="utf-8") as stream:  # noqa: PTH123  # of a handle, not of a path
             stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
         part.replace(path)
+        sync_folder(path.parent)
     except OSError as error:
         raise OutputError(f"cannot write `{path}`: {reason_of(error)}") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Ask the disk to keep which files a folder holds; raises ``OSError``."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def reason_of(error: OSError) -> str:

@@ -6,7 +6,11 @@ from importlib.util import find_spec
 
 import typer
 
+from llm_judge.cli import finetune_adapters as adapters_command
 from llm_judge.cli import finetune_data as data_command
+from llm_judge.cli import finetune_export as export_command
+from llm_judge.cli import finetune_gate as gate_command
+from llm_judge.cli import finetune_merge as merge_command
 from llm_judge.errors import UsageError
 
 _NEEDED = ("pyarrow", "scipy", "sklearn")
@@ -25,3 +29,8 @@ def check_extra() -> None:
 
 
 app.command("data")(data_command.data)
+app.command("gate")(gate_command.gate)
+app.command("merge")(merge_command.merge)
+app.command("export")(export_command.export)
+app.command("card")(export_command.card)
+app.add_typer(adapters_command.app, name="adapters")
