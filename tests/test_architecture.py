@@ -26,12 +26,16 @@ FLOW = """
 """.split()  # noqa: SIM905  # a list of twenty quoted words reads worse
 HEAVY = {"torch", "transformers", "vllm", "numpy", "av", "PIL", "onnxruntime", "faster_whisper", "rapidocr"}
 HEAVY |= {"fastapi", "starlette", "uvicorn", "prometheus_client", "httpx", "python_multipart"}
+HEAVY |= {"trl", "peft", "datasets", "accelerate"}
 HEAVY |= {"scipy", "sklearn", "krippendorff", "matplotlib", "pyarrow", "inspect_ai"}
 HEAVY |= {"sqlalchemy", "alembic", "psycopg"}
 # Modules that Inspect loads to register what they hold: they need its extra, and nothing imports them early.
 FOR_INSPECT = {"llm_judge.evals.inspect_score", "llm_judge.evals.inspect_task"}
 # Programs: nothing but each other imports them, and they are nothing without arrays.
 PROGRAMS = {f"llm_judge.finetune.{name}" for name in ("examples", "measure", "train")}
+# Classes of torch and TRL: imported where a model is trained, and nowhere earlier.
+TRAINERS = "answer_loss dev_figures dev_looks dpo grpo sft training_watch".split()  # noqa: SIM905
+PROGRAMS |= {f"llm_judge.finetune.{name}" for name in TRAINERS}
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 
 

@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from llm_judge.evals import inject, perturb
+from llm_judge.finetune.recipe_file import load_recipe, parse_recipe
 from llm_judge.finetune.training_rows import Kind, Variant
-from llm_judge.policy.load import has_errors, wrong_files
 from llm_judge.policy.model import Node
-from llm_judge.policy.shape import shape, suggestion
+from llm_judge.policy.shape import suggestion
 from llm_judge.resources import content_folder
-from llm_judge.source import Source, decode, quoted, read
-from llm_judge.strict_yaml import parse
+from llm_judge.source import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from llm_judge.diagnostics import Diagnostic
     from llm_judge.evals.perturb_family import Family
-    from llm_judge.source import SourceNode
+    from llm_judge.source import Source, SourceNode
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -98,26 +97,14 @@ def load_data_recipe(path: Path, policies: Collection[str]) -> DataRecipe:
     Raises:
         PolicyError: it is wrong or cannot be read; ``diagnostics`` holds every problem, in file order.
     """
-    text, found = decode(read(path), str(path))
-    recipe = None
-    if text is not None:
-        recipe, found = parse_data_recipe(text, str(path), policies)
-    if recipe is None:
-        raise wrong_files(found)
-    return recipe
+    return load_recipe(path, DataRecipe, lambda tree, source: _names(tree, source, policies))
 
 
 def parse_data_recipe(
     text: str, file: str, policies: Collection[str]
 ) -> tuple[DataRecipe | None, list[Diagnostic]]:
     """Read a recipe from text; None where anything is wrong, and every problem in file order."""
-    root, found = parse(text, file)
-    if root is None:
-        return None, found
-    source = Source(file, text)
-    tree, recipe, wrong = shape(root, DataRecipe, source)
-    found = sorted([*found, *wrong, *_names(tree, source, policies)], key=lambda each: each.span)
-    return None if has_errors(found) else recipe, found
+    return parse_recipe(text, file, DataRecipe, lambda tree, source: _names(tree, source, policies))
 
 
 def _names(tree: SourceNode, source: Source, policies: Collection[str]) -> Iterator[Diagnostic]:
