@@ -8,11 +8,11 @@ import typer
 
 from llm_judge.cli import finetune_adapters as adapters_command
 from llm_judge.cli import finetune_data as data_command
+from llm_judge.cli import finetune_dpo as dpo_command
 from llm_judge.cli import finetune_export as export_command
 from llm_judge.cli import finetune_gate as gate_command
-from llm_judge.cli import finetune_merge as merge_command
-from llm_judge.cli import finetune_dpo as dpo_command
 from llm_judge.cli import finetune_grpo as grpo_command
+from llm_judge.cli import finetune_merge as merge_command
 from llm_judge.cli import finetune_sft as sft_command
 from llm_judge.errors import UsageError
 

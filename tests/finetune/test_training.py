@@ -14,11 +14,11 @@ import pytest
 
 pytest.importorskip("trl")
 
-from tiny_models import BAD, GOOD, data_folder, tiny_llama, tiny_qwen_vl, write_recipe  # noqa: E402
+from tiny_models import BAD, GOOD, data_folder, tiny_llama, tiny_qwen_vl, write_recipe
 
-from llm_judge.errors import UsageError  # noqa: E402
-from llm_judge.finetune.training import Training  # noqa: E402
-from llm_judge.finetune.training_recipe import load_training_recipe  # noqa: E402
+from llm_judge.errors import UsageError
+from llm_judge.finetune.training import Training
+from llm_judge.finetune.training_recipe import load_training_recipe
 
 SHIPPED = {"adapter_config.json", "adapter_model.safetensors", "training.json"}
 pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own
