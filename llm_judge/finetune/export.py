@@ -2,7 +2,7 @@
 
 vLLM reads ``r``, ``lora_alpha`` and ``target_modules`` of an adapter's settings and little else: what it
 would silently leave out (ranks or scales by module) is refused here, with what it refuses itself (DoRA,
-biases, modules saved whole). Source: ``vllm/lora/peft_helper.py`` and ``vllm/config/lora.py`` of vLLM. Knows nothing
+biases, modules saved whole). Source: ``vllm/lora/peft_helper.py`` and ``vllm/config/lora.py``. Knows nothing
 about registries.
 """
 
