@@ -1,4 +1,4 @@
-"""`llm-judge finetune adapters`, `export`, `card` and wrong words to `gate` and `merge`, as a person uses them."""
+"""`llm-judge finetune adapters`, `export`, `card`, and wrong words to `gate` and `merge`."""
 
 from __future__ import annotations
 
