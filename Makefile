@@ -17,7 +17,7 @@ lint: $(VENV)/.dev-ready  ## format, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/llm-judge policy check --strict
-	$(BIN)/llm-judge policy fmt --check policies evals/bench/policies finetune/areas
+	$(BIN)/llm-judge policy fmt --check policies evals/bench/policies finetune/areas finetune/liveness
 
 bench: $(VENV)/.demo-ready  ## cost of judging, against a naive judge and plain reads
 	$(BIN)/python -m llm_judge.evals.bench $(BENCH)

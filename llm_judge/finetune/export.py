@@ -2,8 +2,8 @@
 
 vLLM reads ``r``, ``lora_alpha`` and ``target_modules`` of an adapter's settings and little else: what it
 would silently leave out (ranks or scales by module) is refused here, with what it refuses itself (DoRA,
-biases, modules saved whole). Source: ``vllm/lora/peft_helper.py`` and ``vllm/config/lora.py`` of vLLM. Knows
-nothing about registries.
+biases, modules saved whole). Source: ``vllm/lora/peft_helper.py`` and ``vllm/config/lora.py``. Knows nothing
+about registries.
 """
 
 from __future__ import annotations
