@@ -5,7 +5,6 @@ Knows nothing about how requests are answered.
 
 from __future__ import annotations
 
-from collections import Counter as Tally
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -59,6 +58,7 @@ class Metrics:
         self._verdicts = Counter(
             "judge_verdicts", "Verdicts of rules.", ("policy", "rule", "verdict"), registry=kept
         )
+        self._of_verdicts: dict[tuple[str, Outcome], Counter] = {}
         self._abstentions = Counter(
             "judge_abstentions", "Rules that could not be decided.", ("policy", "reason"), registry=kept
         )
@@ -101,15 +101,20 @@ class Metrics:
     def decided(self, record: DecisionRecord) -> None:
         """Count a decision and its verdicts."""
         self._actions.labels(record.action.value).inc()
-        tally: Tally[tuple[str, str, str]] = Tally()
         for verdict in record.verdicts:
-            policy, _, rule = verdict.rule.partition("#")
-            tally[policy, rule, verdict.outcome.value] += 1
+            self._verdict(verdict.rule, verdict.outcome).inc()
             if verdict.asked:
                 self._masses.observe(verdict.label_mass)
             if verdict.outcome in (Outcome.ABSTAIN, Outcome.UNREADABLE):
+                policy = verdict.rule.partition("#")[0]
                 self._abstentions.labels(policy, verdict.outcome.value).inc()
-        for labels, number in tally.items():
-            self._verdicts.labels(*labels).inc(number)
         if record.decision is not None and record.decision.on_error is not None:
             self._fail_modes.labels(record.decision.on_error.value, "abstained").inc()
+
+    def _verdict(self, rule: str, outcome: Outcome) -> Counter:
+        """The counter of one rule and outcome, kept: a decision has a hundred of them."""
+        found = self._of_verdicts.get((rule, outcome))
+        if found is None:
+            policy, _, name = rule.partition("#")
+            found = self._of_verdicts[rule, outcome] = self._verdicts.labels(policy, name, outcome.value)
+        return found

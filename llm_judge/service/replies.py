@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from llm_judge.record import DecisionRecord
@@ -26,9 +27,9 @@ def reply_of(
     decision = record.decision
     if decision is None:
         raise Problem(Code.INTERNAL, "an answer without a decision", action=record.action.value)
-    data = record.as_json()
-    verdicts = data["verdicts"]
-    shown = [v for v in verdicts if everything or v["outcome"] is not Outcome.CLEAR or v["explanation"]]
+    # Left out before they are turned into plain data: for a hundred clear rules that takes milliseconds.
+    shown = tuple(v for v in record.verdicts if everything or v.outcome is not Outcome.CLEAR or v.explanation)
+    data = replace(record, verdicts=shown).as_json()
     fail_mode = None
     if decision.on_error is not None:
         determined = not decision.determining_rules
@@ -42,8 +43,8 @@ def reply_of(
         "undecided": decision.undecided,
         "fail_mode": fail_mode,
         "decision": data["decision"],
-        "verdicts": shown,
-        "verdicts_clear": len(verdicts) - len(shown),
+        "verdicts": data["verdicts"],
+        "verdicts_clear": len(record.verdicts) - len(shown),
         "areas": data["areas"],
         "overlays": list(overlays),
         "policies": data["policies"],
