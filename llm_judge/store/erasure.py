@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Select, delete, or_, select, update
 
 from llm_judge.store.chain import Kind
 from llm_judge.store.database import Database
-from llm_judge.store.entries import New, append, find_entry, lock_head
+from llm_judge.store.entries import New, append, find_entry, lock_head, the_head
 from llm_judge.store.lookups import Filter, matching
 from llm_judge.store.tables import CONTENTS, DECISIONS, ENTRIES, FINDINGS, REVIEWS
 
@@ -42,7 +42,7 @@ class Purged:
 
 def count(database: Database, wanted: Filter, scope: Scope) -> int:
     """How many decisions ``purge`` would erase."""
-    query = _to_erase(wanted, scope, None)
+    query = _to_erase(wanted, scope)
     return database.read(lambda connection: len(connection.execute(query).all()))
 
 
@@ -57,26 +57,28 @@ def purge(database: Database, wanted: Filter, scope: Scope, reason: str) -> Purg
     Raises:
         StoreUnavailable: part of them may be erased; run it again.
     """
-    decisions = reviews = 0
-    while True:
-        id = uuid.uuid4().hex
-        done = database.write(partial(_erase_batch, wanted=wanted, scope=scope, reason=reason, id=id))
-        if done is None:
-            break
+    decisions = reviews = after = 0
+    end = database.read(the_head).sequence  # what is put meanwhile waits for the next purge
+    while after < end:
+        batch = partial(_erase_batch, wanted=wanted, scope=scope, reason=reason, id=uuid.uuid4().hex)
+        done, after = database.write(partial(batch, after=after, end=end))
         decisions += done.decisions
         reviews += done.reviews
     database.checkpoint()
     return Purged(decisions, reviews)
 
 
-def _erase_batch(connection: Connection, wanted: Filter, scope: Scope, reason: str, id: str) -> Purged | None:
-    """Erase some; None where nothing is left."""
+def _erase_batch(
+    connection: Connection, *, wanted: Filter, scope: Scope, reason: str, id: str, after: int, end: int
+) -> tuple[Purged, int]:
+    """Erase some of the entries after ``after``, up to ``end``; returns how many and how far it came."""
     lock_head(connection)
-    rows = connection.execute(_to_erase(wanted, scope, _BATCH)).all()
-    if not rows:
-        return None
     if find_entry(connection, Kind.ERASURE, id) is not None:
-        return Purged()  # this is a second go, and the first was kept
+        return Purged(), after  # this is a second go, and the first was kept
+    within = ENTRIES.c.sequence.between(after + 1, end)
+    rows = connection.execute(_to_erase(wanted, scope).where(within).limit(_BATCH)).all()
+    if not rows:
+        return Purged(), end
     decisions = [row.sequence for row in rows]
     of = select(REVIEWS.c.sequence).where(REVIEWS.c.decision_id.in_([row.id for row in rows]))
     reviews = list(connection.execute(of).scalars())
@@ -88,10 +90,10 @@ def _erase_batch(connection: Connection, wanted: Filter, scope: Scope, reason: s
     else:
         _drop_private(connection, gone)
     _drop_contents(connection)
-    return Purged(len(decisions), len(reviews))
+    return Purged(len(decisions), len(reviews)), decisions[-1]
 
 
-def _to_erase(wanted: Filter, scope: Scope, limit: int | None) -> Select[Any]:
+def _to_erase(wanted: Filter, scope: Scope) -> Select[Any]:
     query = matching(wanted).with_only_columns(ENTRIES.c.sequence, ENTRIES.c.id)
     if scope is Scope.CONTENT:
         noted = (
@@ -106,7 +108,7 @@ def _to_erase(wanted: Filter, scope: Scope, limit: int | None) -> Select[Any]:
                 DECISIONS.c.decision_id.in_(noted),
             )
         )
-    return query.order_by(ENTRIES.c.sequence).limit(limit)
+    return query.order_by(ENTRIES.c.sequence)
 
 
 def _drop(connection: Connection, gone: Sequence[int], by: int) -> None:

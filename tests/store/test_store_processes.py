@@ -172,6 +172,16 @@ def test_a_server_that_stays_away_is_an_error(postgres: PostgresServer) -> None:
         assert store.put(clear(1)) is Put.STORED
 
 
+def test_sqlite_waits_for_the_disk_and_overwrites_what_is_deleted(
+    file_store: Callable[..., DecisionStore],
+) -> None:
+    def settings_of(connection: Any) -> list[Any]:
+        names = ("journal_mode", "synchronous", "secure_delete", "foreign_keys")
+        return [connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in names]
+
+    assert file_store().database.read(settings_of) == ["wal", 2, 1, 1]  # 2 is FULL
+
+
 def test_a_folder_that_is_not_there_is_an_error_at_once(tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(StoreUnavailable, match="cannot be reached"):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from stored_records import TEXT, clear, firing
 
 from llm_judge.errors import StoreError
+from llm_judge.store.chain import link, new_part
 from llm_judge.store.decision_store import DecisionStore
 from llm_judge.store.erasure import Scope, purge
 from llm_judge.store.lookups import Filter
@@ -187,6 +188,19 @@ def test_two_swapped_payloads_show(copy: Path) -> None:
         (SELECT {columns} FROM entries e WHERE e.sequence = 4 - entries.sequence) WHERE sequence IN (1, 3)"""  # noqa: S608
     change(copy, statement)
     assert "its hash is not that of what it holds" in problems(copy)
+
+
+def test_a_forged_entry_is_not_followed_by_the_next(copy: Path) -> None:
+    """Its payload, salt, digest and hash fit each other; only the entry after it knows better."""
+    forged = new_part({**clear(2).as_json(), "policies": {}})
+    database = sqlite3.connect(copy)
+    place = "previous_hash, sequence, kind, id, recorded_at"
+    row = database.execute(f"SELECT {place} FROM entries WHERE sequence = 3").fetchone()  # noqa: S608
+    database.close()
+    columns = "payload = ?, payload_salt = ?, payload_digest = ?, hash = ?"
+    values = (forged.text, forged.salt, forged.digest, link(*row, forged.digest, None))
+    change(copy, f"UPDATE entries SET {columns} WHERE sequence = 3", *values)  # noqa: S608
+    assert problems(copy) == ["it does not follow the entry before it"]
 
 
 def test_the_lost_end_is_an_error(copy: Path) -> None:
