@@ -121,7 +121,7 @@ def test_wrong_limits_are_told_at_their_place() -> None:
     for old, new, message in (
         ("effect_at_least", "effect_at_leest", "unknown key"),
         ("metric: auprc", "metric: ece", "has no interval"),
-        ("parity_at_most: 0.25", "parity_at_most: -1", "cannot be `-1`"),
+        ("parity_at_most: 0.1", "parity_at_most: -1", "cannot be `-1`"),
     ):
         assert old in text
         limits, found = parse_limits(text.replace(old, new), "gate.yaml")
