@@ -128,6 +128,7 @@ def quiet_libraries() -> None:
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import logging
+    import warnings
 
     from transformers.utils import logging as transformers_logging
 
@@ -135,6 +136,8 @@ def quiet_libraries() -> None:
     transformers_logging.disable_progress_bar()
     for name in ("trl", "accelerate", "peft", "torch.distributed", "datasets"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # It looks for the base model under its bare name and wonders whether its vocabulary changed.
+    warnings.filterwarnings("ignore", message="Could not find a config file", category=UserWarning)
 
 
 def load_for_training(base: BaseModel, recipe: Recipe) -> tuple[Any, Any]:

@@ -83,7 +83,7 @@ def shared_arguments(
         "bf16": on_gpu and recipe.dtype == "bfloat16",
         "use_cpu": not on_gpu,
         "gradient_checkpointing": recipe.gradient_checkpointing,
-        "ddp_find_unused_parameters": True if sees else None,
+        "ddp_find_unused_parameters": sees,  # a batch without pictures leaves the vision tower out
         "dataloader_pin_memory": on_gpu,
         "remove_unused_columns": False,
         "eval_strategy": "steps",

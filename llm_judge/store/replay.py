@@ -86,7 +86,15 @@ def replay(judge: Judge, record: Mapping[str, Any], content: Content) -> Replay:
     """
     policies = {verdict["rule"].partition("#")[0] for verdict in record["verdicts"]}
     policies |= {area["area"] for area in record.get("areas", ())}
-    (now,) = judge.judge_batch([content], [frozenset(policies)])
+    applying = {
+        area.policy.policy
+        for area in judge.compiled.areas
+        if any(rule.applies_to(content.modality) for rule in area.rules)
+    }
+    asked = (
+        None if applying <= policies else frozenset(policies)
+    )  # as when all were asked: the id is the same then
+    (now,) = judge.judge_batch([content], [asked])
     return _compare(record, now)
 
 

@@ -22,6 +22,22 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 BAD, GOOD = ("weeds", "thorns"), ("roses", "tulips")
+# Words of the prompts: few tokens make a run short, and easy to learn for so small a model.
+SAID = (
+    "system",
+    "user",
+    "assistant",
+    "text",
+    " and",
+    " more",
+    "Judge",
+    "You",
+    " check",
+    " content",
+    "Plants",
+)
+SAID += (":", " or", "?", "ab", "12", "In", " JSON", "evidence", "exemption", "none", "severity", "rationale")
+SAID += ("verdict", "violates", "So", '{"', '":', ',"', '":"', '","')
 RECIPE = {"schema": 1, "max_tokens": 256, "rank": 8, "alpha": 16, "learning_rate": 0.02, "dtype": "float32"}
 
 
@@ -34,12 +50,12 @@ def tokenizer_files(folder: Path, special: tuple[str, ...] = SPECIAL) -> int:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=400,
+        vocab_size=500,
         special_tokens=list(special),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    words = (YES, NO, EXCEPT, *BAD, *GOOD, *(f" {word}" for word in (*BAD, *GOOD, YES, NO)))
+    words = (YES, NO, EXCEPT, *SAID, *BAD, *GOOD, *(f" {word}" for word in (*BAD, *GOOD, YES, NO)))
     tokenizer.train_from_iterator([word for word in words for _ in range(9)], trainer)
     tokenizer.save(str(folder / "tokenizer.json"))
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>"}
