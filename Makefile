@@ -17,7 +17,7 @@ lint: $(VENV)/.dev-ready  ## format, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/llm-judge policy check --strict
-	$(BIN)/llm-judge policy fmt --check policies evals/bench/policies finetune/areas
+	$(BIN)/llm-judge policy fmt --check policies evals/bench/policies finetune/areas finetune/liveness
 
 bench: $(VENV)/.demo-ready  ## cost of judging, against a naive judge and plain reads
 	$(BIN)/python -m llm_judge.evals.bench $(BENCH)
@@ -30,6 +30,7 @@ baselines: $(VENV)/.dev-ready  ## figures of the baselines on every suite; DATA=
 
 docs: $(VENV)/.dev-ready  ## write the generated pages; a test fails when they are stale
 	$(BIN)/python -m llm_judge.cli.docs
+	$(BIN)/python -m llm_judge.service.openapi
 	$(BIN)/llm-judge policy schema
 	$(BIN)/llm-judge policy docs
 	$(BIN)/python -m llm_judge.cli.tour

@@ -84,18 +84,36 @@ class AppendFile:
         os.close(self._handle)
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Write a small file by one rename.
+def replace_file(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a small file by one rename, so that after a crash it is the old one or the new one.
+
+    Args:
+        path, text: which file, and what it holds from then on.
+        mode: who may read it, where the umask allows that.
 
     Raises:
         OutputError: it cannot be written; an older file stays as it was.
     """
     part = path.with_name(path.name + ".part")
     try:
-        part.write_text(text, encoding="utf-8")
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with open(handle, "w", encoding="utf-8") as stream:  # noqa: PTH123  # of a handle, not of a path
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
         part.replace(path)
+        sync_folder(path.parent)
     except OSError as error:
         raise OutputError(f"cannot write `{path}`: {reason_of(error)}") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Ask the disk to keep which files a folder holds; raises ``OSError``."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def reason_of(error: OSError) -> str:

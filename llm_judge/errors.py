@@ -14,6 +14,9 @@
   * PackageError             a packaged model is missing, damaged or cannot be fetched
   * EngineError              the engine cannot answer
     * EngineUnavailable      it could not be started or reached
+  * StoreError               the record store cannot be used, or refuses what it was asked
+    * StoreUnavailable       it cannot be reached, is locked or is full; the same call may work later
+    * RecordConflict         another record is stored under this decision id
   * OutputError              results cannot be written; nothing already written is lost
   * Interrupted              stopped by the user after the current batch was written
 
@@ -120,6 +123,20 @@ class EngineUnavailable(EngineError):
     """The engine could not be started or reached."""
 
     retryable = True
+
+
+class StoreError(JudgeError):
+    """The record store cannot be used, or refuses what it was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be reached, is locked or is full; nothing was written."""
+
+    retryable = True
+
+
+class RecordConflict(StoreError):
+    """Another record is stored under this decision id; the stored one stays."""
 
 
 class OutputError(JudgeError):

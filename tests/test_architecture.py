@@ -21,16 +21,18 @@ PACKAGE = Path(llm_judge.__file__).parent
 # Each may import the ones before it, none after it.
 FLOW = """
     errors durable resources pip_download packaged diagnostics diagnostics_formats source json_file
-    strict_yaml content policy compile prompt engines calibration verdict decision record judge report batch
-    evals finetune cli __main__
+    strict_yaml content policy compile prompt adapters engines calibration verdict decision record judge
+    report store batch service client evals finetune cli __main__
 """.split()  # noqa: SIM905  # a list of twenty quoted words reads worse
 HEAVY = {"torch", "transformers", "vllm", "numpy", "av", "PIL", "onnxruntime", "faster_whisper", "rapidocr"}
+HEAVY |= {"fastapi", "starlette", "uvicorn", "prometheus_client", "httpx", "python_multipart"}
 HEAVY |= {"trl", "peft", "datasets", "accelerate"}
 HEAVY |= {"scipy", "sklearn", "krippendorff", "matplotlib", "pyarrow", "inspect_ai"}
+HEAVY |= {"sqlalchemy", "alembic", "psycopg"}
 # Modules that Inspect loads to register what they hold: they need its extra, and nothing imports them early.
 FOR_INSPECT = {"llm_judge.evals.inspect_score", "llm_judge.evals.inspect_task"}
 # Programs: nothing but each other imports them, and they are nothing without arrays.
-PROGRAMS = {f"llm_judge.finetune.{name}" for name in ("examples", "measure", "train")}
+PROGRAMS = {f"llm_judge.finetune.{name}" for name in ("measure", "tree_training")}
 # Classes of torch and TRL: imported where a model is trained, and nowhere earlier.
 TRAINERS = "answer_loss dev_figures dev_looks dpo grpo sft training_watch".split()  # noqa: SIM905
 PROGRAMS |= {f"llm_judge.finetune.{name}" for name in TRAINERS}
@@ -43,6 +45,10 @@ def dotted(path: Path) -> str:
 
 
 MODULES = {dotted(path): path for path in sorted(PACKAGE.rglob("*.py")) if "_data" not in path.parts}
+# The application itself: it needs the extra `serve`, and only `llm-judge serve` loads it.
+# What the client of the service and the command line share with it is light.
+APPLICATION = {name for name in MODULES if name.startswith("llm_judge.service.")}
+APPLICATION -= {f"llm_judge.service.{name}" for name in ("problems", "settings", "wire")}
 
 
 def imported(module: str) -> Iterator[str]:
@@ -104,8 +110,14 @@ def heavy_after(code: str) -> list[str]:
     return list(json.loads(done.stderr.splitlines()[-1]))
 
 
+def needs_database(module: str) -> bool:
+    """The record store is nothing without SQLAlchemy: commands import it when they run."""
+    return module.startswith("llm_judge.store.")
+
+
 def test_importing_loads_no_heavy_library() -> None:
-    light = [module for module in MODULES if module not in PROGRAMS | FOR_INSPECT]
+    special = PROGRAMS | FOR_INSPECT | APPLICATION
+    light = [module for module in MODULES if module not in special and not needs_database(module)]
     assert heavy_after("\n".join(f"import {module}" for module in light)) == []
 
 

@@ -69,6 +69,14 @@ def test_it_compiles_the_shipped_policies_from_an_empty_folder(site: Path, tmp_p
     assert "[1] A quiet day at the lake." in done.stdout
 
 
+def test_it_makes_a_record_store_from_an_empty_folder(site: Path, tmp_path: Path) -> None:
+    pytest.importorskip("alembic")
+    (tmp_path / "none.jsonl").touch()
+    made = run(site, tmp_path, "records", "import", "none.jsonl", "--store", "decisions.sqlite3")
+    assert made.returncode == 0, made.stderr
+    assert run(site, tmp_path, "records", "verify", "--store", "decisions.sqlite3").returncode == 0
+
+
 @pytest.mark.model
 def test_it_judges_from_an_empty_folder(site: Path, tmp_path: Path) -> None:
     done = run(site, tmp_path, "judge", "A quiet day at the lake.", "--json", "--explain", "never")

@@ -55,7 +55,7 @@ EngineSpec = Annotated[
         "-e",
         metavar="ENGINE",
         help="`local` (packaged model with our adapter), `local:base` (without it), "
-        "`local:FOLDER` (another adapter).",
+        "`local:FOLDER` (another adapter), `local:NAME` or `local:current` (an adapter of the registry).",
     ),
 ]
 CalibrationFile = Annotated[

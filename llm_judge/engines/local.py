@@ -12,10 +12,11 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llm_judge.adapters.lora_folder import adapter_digest
 from llm_judge.engines.protocol import EngineInfo, Reading
 from llm_judge.engines.tokens import tokens_and_frame
 from llm_judge.engines.tree import Branches, PrefixCache, build_tree
-from llm_judge.engines.weights import ADAPTER_WEIGHTS, DTYPES, load_model
+from llm_judge.engines.weights import DTYPES, load_model
 from llm_judge.errors import EngineError, UsageError
 from llm_judge.packaged import file_sha256
 
@@ -80,7 +81,7 @@ class LocalEngine:
             engine="local",
             model=name or model_dir.name,
             model_digest=digest or file_sha256(model_dir / "model.safetensors"),
-            adapter_digest=file_sha256(adapter_dir / ADAPTER_WEIGHTS) if adapter_dir else None,
+            adapter_digest=adapter_digest(adapter_dir) if adapter_dir else None,
             dtype=dtype,
             context_tokens=int(self.model.config.max_position_embeddings),
         )

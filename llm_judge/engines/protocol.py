@@ -64,7 +64,7 @@ class EngineInfo:
         engine: ``local``, ``scripted``, …
         model: human-readable model name.
         model_digest: SHA-256 of the weights file.
-        adapter_digest: SHA-256 of the adapter's weights file, None without an adapter.
+        adapter_digest: SHA-256 over the adapter's settings and weights, None without an adapter.
         dtype: ``bfloat16`` or ``float32``.
         context_tokens: longest prompt the model reads.
     """

@@ -7,11 +7,11 @@ prompts.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from llm_judge.adapters.lora_folder import ADAPTER_WEIGHTS, read_settings
 from llm_judge.engines.allocator import keep_freed_memory
 from llm_judge.engines.tree import ATTENTION, register_attention
 from llm_judge.errors import EngineError, EngineUnavailable
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
 DTYPES = ("bfloat16", "float32")
 
 
@@ -35,6 +34,21 @@ def load_model(folder: Path, adapter: Path | None, dtype: str) -> Any:
     Raises:
         EngineUnavailable: the libraries are not installed, or the folder cannot be loaded.
         EngineError: the adapter is missing, damaged or made for another model.
+    """
+    # An adapter is merged at full precision, so that rounding happens once.
+    model = load_base(folder, "float32" if adapter else dtype)
+    if adapter:
+        model = merge_adapter(model, adapter, dtype)
+    if dtype == "bfloat16":
+        _keep_residual_in_float32(model)
+    return model.eval().requires_grad_(False)
+
+
+def load_base(folder: Path, dtype: str) -> Any:
+    """Return the causal language model of ``folder`` on the CPU as it is on the disk; see ``load_model``.
+
+    Raises:
+        EngineUnavailable: the libraries are not installed, or the folder cannot be loaded.
     """
     # Threads that wait by spinning lose whole time slices when other programs want the cores: beside one
     # busy job, two spinning threads were several times slower. OpenMP reads this when torch is imported.
@@ -54,10 +68,9 @@ def load_model(folder: Path, adapter: Path | None, dtype: str) -> Any:
     logging.disable_progress_bar()
     register_attention()
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        return AutoModelForCausalLM.from_pretrained(
             folder,
-            # An adapter is merged at full precision, so that rounding happens once.
-            dtype=torch.float32 if adapter else getattr(torch, dtype),
+            dtype=getattr(torch, dtype),
             attn_implementation=ATTENTION,
             local_files_only=True,
             use_safetensors=True,
@@ -65,11 +78,6 @@ def load_model(folder: Path, adapter: Path | None, dtype: str) -> Any:
         )
     except Exception as error:
         raise EngineUnavailable(f"`{folder}` cannot be loaded: {_first_line(error)}") from error
-    if adapter:
-        model = _rounded(_merge(model, adapter), getattr(torch, dtype))
-    if dtype == "bfloat16":
-        _keep_residual_in_float32(model)
-    return model.eval().requires_grad_(False)
 
 
 def _rounded(model: Any, dtype: Any) -> Any:
@@ -107,7 +115,20 @@ def _keep_residual_in_float32(model: Any) -> None:
     model.lm_head.register_forward_pre_hook(lambda _module, inputs: (inputs[0].to(torch.bfloat16),))
 
 
-def _merge(model: Any, adapter: Path) -> Any:
+def attach_adapter(model: Any, adapter: Path) -> Any:
+    """Put an adapter beside the weights of a model, in place, every key of it where it belongs.
+
+    Args:
+        model: the base, in the precision to compute in.
+        adapter: a PEFT LoRA folder.
+
+    Returns:
+        The PEFT model around it; its ``merge_and_unload`` gives the merged one.
+
+    Raises:
+        EngineUnavailable: peft is not installed.
+        EngineError: the adapter is missing, damaged or made for another model.
+    """
     try:
         from peft import PeftModel, get_peft_model_state_dict
         from safetensors import SafetensorError, safe_open
@@ -115,7 +136,7 @@ def _merge(model: Any, adapter: Path) -> Any:
         raise EngineUnavailable(
             f"an adapter needs `{error.name}`", hint="pip install 'llm-judge[local]'"
         ) from None
-    _check_config(adapter)
+    read_settings(adapter)
     with _told(adapter):
         try:
             with safe_open(adapter / ADAPTER_WEIGHTS, framework="pt") as file:
@@ -130,19 +151,26 @@ def _merge(model: Any, adapter: Path) -> Any:
         if written != known:
             odd = sorted(written ^ known)[0]
             raise EngineError(f"the adapter `{adapter}` was made for another model: `{odd}` does not match")
-        return wrapped.merge_and_unload(safe_merge=True)
+    return wrapped
 
 
-def _check_config(adapter: Path) -> None:
-    for name in ("adapter_config.json", ADAPTER_WEIGHTS):
-        if not (adapter / name).is_file():
-            raise EngineError(f"the adapter `{adapter}` has no {name}")
-    try:
-        config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise EngineError(f"`{adapter / 'adapter_config.json'}` cannot be read: {error}") from None
-    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
-        raise EngineError(f"the adapter `{adapter}` is not a LoRA adapter")
+def merge_adapter(model: Any, adapter: Path, dtype: str) -> Any:
+    """Return a float32 model with an adapter merged into it and its weights rounded once.
+
+    Args:
+        model: the base in float32.
+        adapter: a PEFT LoRA folder.
+        dtype: of the weights afterwards, ``bfloat16`` or ``float32``.
+
+    Raises:
+        EngineUnavailable, EngineError: as ``attach_adapter``.
+    """
+    import torch
+
+    wrapped = attach_adapter(model, adapter)
+    with _told(adapter):
+        merged = wrapped.merge_and_unload(safe_merge=True)
+    return _rounded(merged, getattr(torch, dtype))
 
 
 @contextlib.contextmanager

@@ -38,6 +38,7 @@ class DataRecipe(Node):
             out of contents.
         data, out: folders; options of the command go before them.
         per_cell, dev_per_cell: rows of each source, language and set of answers.
+        languages: only rows in these, as `en`; all where none is named.
         own_rows: rows written for this project, of each split, at most.
         whole_policy: share of the rows that stand behind all the shipped guidelines, as they do by default.
         alike: area that no label map knows → areas it is made of.
@@ -53,6 +54,7 @@ class DataRecipe(Node):
     seed: Annotated[int, Field(ge=0)] = 1
     per_cell: Count = 250
     dev_per_cell: Count = 8
+    languages: tuple[Name, ...] = ()
     own_rows: Annotated[int, Field(ge=0, le=1_000_000)] = 1_000_000
     agreement_at_least: Share = 0.66
     content_tokens: Annotated[int, Field(ge=16, le=8_192)] = 320

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from llm_judge.errors import UsageError
 from llm_judge.evals.near_duplicates import ShingleIndex, normalised
 from llm_judge.evals.policy_test import read_cases
+from llm_judge.finetune.liveness_probes import load_probes, probe_folder
 from llm_judge.finetune.rows import REVIEW
 from llm_judge.resources import content_folder
 
@@ -75,7 +76,7 @@ def _of_data(data: Path) -> Iterator[str]:
 
 
 def _of_project(policies: Sequence[Policy]) -> Iterator[str]:
-    """Cases and examples of the guidelines, and the items of demo and bench."""
+    """Cases and examples of the guidelines, items of demo and bench, and what adapters are probed with."""
     for cases in read_cases(policies).values():
         yield from (each.case.content for each in cases if each.case.content)
     for policy in policies:
@@ -84,6 +85,7 @@ def _of_project(policies: Sequence[Policy]) -> Iterator[str]:
         path = content_folder("evals") / name / "items.jsonl"
         items: list[dict[str, Any]] = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
         yield from (item["text"] for item in items if item.get("text"))
+    yield from load_probes(probe_folder()).texts
 
 
 def without_groups(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from llm_judge.errors import UsageError
 from llm_judge.finetune.replies import explanation
-from llm_judge.finetune.training_rows import Kind, TrainingRow, Variant, asked, user_message
+from llm_judge.finetune.training_rows import Kind, TrainingRow, Variant, asked
 from llm_judge.prompt import build_prompt
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ class Scene:
     ) -> TrainingRow:
         return TrainingRow(
             prefix=self.prefix,
-            user=user_message(self.body, question),
+            body=self.body,
+            question=question,
             answer=answer,
             kind=kind,
             key=key,

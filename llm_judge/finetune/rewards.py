@@ -59,7 +59,8 @@ class Rewards:
         apart = min(abs(found["severity"] - wanted["severity"]), _SEVERITIES) / _SEVERITIES
         value: float = _VERDICT + _EXEMPTION * (found["exemption"] == wanted["exemption"])
         value += _EVIDENCE * _overlap(found["evidence"], wanted["evidence"])
-        return value + _SEVERITY * (1 - apart)
+        value += _SEVERITY * (1 - apart)
+        return value
 
     @property
     def _worst(self) -> float:

@@ -83,9 +83,11 @@ def select_rows(
         dev, _ = _labelled(recipe, data, "dev", asked, suites)
         own, own_dev = (own_rows(asked, split) for split in ("train", "dev"))
         held = held_out_texts(data, policies, [*dev, *own_dev])
+        labelled, other = _in_languages(labelled, recipe.languages)
         labelled, split = without_groups(labelled, dev)
+        dev, own, own_dev = (_in_languages(rows, recipe.languages)[0] for rows in (dev, own, own_dev))
         sound, reasons = without_equals([*labelled, *own], held)
-    left_out += split + reasons
+    left_out += other + split + reasons
     by_digest = {row.digest: row for row in sound}
     wrong, unknown = _disagreements(runs, overrides, by_digest, asked, held)
     left_out += unknown
@@ -121,6 +123,14 @@ def _labelled(
         leave_out=recipe.leave_out,
         agreement_at_least=recipe.agreement_at_least,
     )
+
+
+def _in_languages(
+    rows: Sequence[LabelledRow], languages: Sequence[str]
+) -> tuple[list[LabelledRow], Counter[tuple[str, str]]]:
+    kept = [row for row in rows if not languages or row.lang.partition("-")[0] in languages]
+    other = Counter(row.source for row in rows) - Counter(row.source for row in kept)
+    return kept, Counter({("another language", name): count for name, count in other.items()})
 
 
 def _disagreements(

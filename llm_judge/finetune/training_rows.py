@@ -52,7 +52,8 @@ class TrainingRow:
 
     Attributes:
         prefix: the system message.
-        user: the user message: content and question.
+        body: the content, as it is sent.
+        question: what is asked about it.
         answer: the right completion.
         kind, variant: see there.
         key: policy, ``policy#rule`` or ``policy#rule#exemption``.
@@ -64,7 +65,8 @@ class TrainingRow:
     """
 
     prefix: str
-    user: str
+    body: str
+    question: str
     answer: str
     kind: Kind
     key: str
@@ -78,14 +80,14 @@ class TrainingRow:
     contrast: Contrast | None = None
 
     @property
+    def user(self) -> str:
+        """The user message: the content and what is asked about it."""
+        return self.body + BETWEEN + self.question
+
+    @property
     def area(self) -> str:
         """The policy that is asked about."""
         return self.key.partition("#")[0]
-
-
-def user_message(body: str, question: str) -> str:
-    """The content and what is asked about it, as one message."""
-    return body + BETWEEN + question
 
 
 def asked(question: Question) -> tuple[Kind, str]:

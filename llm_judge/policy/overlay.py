@@ -122,7 +122,7 @@ def load_overlays(
         texts[str(path)] = text or ""
     if found:
         raise wrong_files(found)
-    return lay_over(policies, texts, _elsewhere([*folders, *(path.parent.parent for path in paths)]))
+    return lay_over(policies, texts, policy_ids_below([*folders, *(path.parent.parent for path in paths)]))
 
 
 def overlay_files(folder: Path) -> list[Path]:
@@ -139,7 +139,7 @@ def _find(name: str, folders: Sequence[Path]) -> Path:
     return known[name]
 
 
-def _elsewhere(folders: Sequence[Path]) -> set[str]:
+def policy_ids_below(folders: Sequence[Path]) -> set[str]:
     """Return the id of every policy file below the folders: it is the file's path."""
     return {
         path.relative_to(folder).with_suffix("").as_posix()

@@ -5,8 +5,8 @@ import json
 import pytest
 from engine_requests import largest_difference, request
 
+from llm_judge.adapters.lora_folder import adapter_digest
 from llm_judge.errors import EngineError
-from llm_judge.packaged import file_sha256
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_an_adapter_changes_the_answers_and_is_named(fresh, adapter, tiny):
     requests = [request(2, 2), request(5, 1)]
     assert largest_difference(engine.read(requests), tiny.read(requests)) > 1e-2
     assert largest_difference(engine.read(requests), engine.read_plain(requests)) < 1e-4
-    assert engine.info.adapter_digest == file_sha256(adapter / "adapter_model.safetensors")
+    assert engine.info.adapter_digest == adapter_digest(adapter)
     assert tiny.info.adapter_digest is None
 
 

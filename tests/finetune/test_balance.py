@@ -14,7 +14,7 @@ from llm_judge.finetune.training_rows import Contrast, Kind, TrainingRow, Varian
 def ask(number: int, answer: str, **changes: object) -> TrainingRow:
     labels = ("yes", "no")
     made = TrainingRow(
-        "p", f"q{number}", answer, Kind.AREA, "a/b", Variant.PLAIN, "set", "en", "0", "1", labels
+        "p", "", f"q{number}", answer, Kind.AREA, "a/b", Variant.PLAIN, "set", "en", "0", "1", labels
     )
     return replace(made, **changes)  # type: ignore[arg-type]
 
@@ -64,7 +64,7 @@ def test_no_language_of_an_area_fills_the_file() -> None:
 
 def test_a_prompt_has_one_answer_and_stands_once() -> None:
     kept, left_out = consistent([ask(1, "yes"), ask(1, "no"), ask(2, "no"), ask(2, "no"), ask(3, "yes")])
-    assert [row.user for row in kept] == ["q2", "q3"]
+    assert [row.question for row in kept] == ["q2", "q3"]
     assert left_out == {"one prompt with two answers": 2, "the same prompt again": 1}
     pairs = [ask(1, "yes", rejected="no"), ask(1, "yes", rejected="except")]
     assert consistent(pairs) == (pairs, {})

@@ -17,6 +17,7 @@ from llm_judge.finetune.leaks import (
     without_groups,
     without_near,
 )
+from llm_judge.finetune.liveness_probes import load_probes, probe_folder
 from llm_judge.finetune.rows import OWN, REVIEW, LabelledRow
 from llm_judge.policy.load import load_policies
 from llm_judge.policy.model import Example
@@ -44,6 +45,7 @@ def test_everything_that_is_scored_is_held_out(tmp_path: Path) -> None:
     # A case, a demo item and a bench item.
     assert normalised("Could you send me the slides from Monday?") in held
     assert normalised("We planted tomatoes on the balcony this morning. The cat supervised.") in held
+    assert {normalised(text) for text in load_probes(probe_folder()).texts} <= set(held)
     cases = (content_folder("policies") / "safety" / "hate.cases.yaml").read_text("utf-8")
     assert sum(text in normalised(cases) for text in held if len(text) > 30) >= 10
     assert len(held) == len(set(held))

@@ -180,6 +180,13 @@ def test_areas_left_out_are_never_shown(data: Path, recipe: DataRecipe, tmp_path
     assert all(title not in row["prompt"][0]["content"] for row in rows(tmp_path, "reads"))
 
 
+def test_only_the_named_languages_are_shown(data: Path, recipe: DataRecipe, tmp_path: Path) -> None:
+    french = recipe.model_copy(update={"languages": ("fr",)})
+    compile_data(french, default_recipe(), POLICIES, data, tmp_path / "out", silent)
+    assert {row["lang"] for row in rows(tmp_path / "out", "reads")} == {"fr"}
+    assert manifest(tmp_path / "out")["left_out"]["another language"]["davidson"] == 13
+
+
 def test_data_is_not_written_over(made: Path, data: Path, recipe: DataRecipe) -> None:
     with pytest.raises(UsageError, match="already holds training data"):
         compile_data(recipe, default_recipe(), POLICIES, data, made, silent)

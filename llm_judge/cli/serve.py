@@ -1,0 +1,168 @@
+"""`llm-judge serve`: the judge endpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from llm_judge.cli import serve_keys
+from llm_judge.cli.options import BundleFolder, CalibrationFile, EngineSpec, Only, Policies, warn_of_gaps
+from llm_judge.errors import UsageError
+
+if TYPE_CHECKING:
+    from llm_judge.service.guidelines import Guidelines
+    from llm_judge.service.settings import ServiceSettings
+    from llm_judge.service.state import Service
+
+app = typer.Typer(
+    help="Answer judge requests over HTTP.", invoke_without_command=True, rich_markup_mode="rich"
+)
+
+app.add_typer(serve_keys.app, name="keys")
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@app.callback(invoke_without_command=True)
+def serve(
+    context: typer.Context,
+    policies: Policies = None,
+    only: Only = None,
+    bundle: BundleFolder = None,
+    engine: EngineSpec = "local",
+    calibration: CalibrationFile = None,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="API keys, made by `serve keys create`; without it anybody may call."
+        ),
+    ] = None,
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Answer without API keys on other addresses than loopback too.")
+    ] = False,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Certificate chain in PEM; serves HTTPS.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its private key in PEM.")] = None,
+    canary: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='Texts with their known action, as JSONL: `{"text": …, "action": …}`. The service is ready '
+            "only while they come out right; a harmless text that must not be removed if left out.",
+        ),
+    ] = None,
+    queue: Annotated[
+        int, typer.Option(min=1, max=100_000, metavar="N", help="Items in hand at once; more get a 503.")
+    ] = 128,
+    engine_items: Annotated[
+        int, typer.Option(min=1, max=1024, metavar="N", help="Items the engine judges together.")
+    ] = 8,
+    deadline_ms: Annotated[
+        int, typer.Option(min=1, max=600_000, metavar="MS", help="For requests that name none.")
+    ] = 30_000,
+    max_body_mib: Annotated[
+        int, typer.Option(min=1, max=1024, metavar="MIB", help="Longest request body.")
+    ] = 32,
+    max_text_bytes: Annotated[
+        int, typer.Option(min=1, metavar="BYTES", help="Longest text that is judged.")
+    ] = 65_536,
+    drain_seconds: Annotated[
+        int, typer.Option(min=0, max=3600, metavar="S", help="For requests in hand after SIGTERM.")
+    ] = 30,
+    log_level: Annotated[str, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Answer judge requests over HTTP; needs `pip install 'llm-judge[serve]'`.
+
+    The engine is loaded and the canary judged before anything is answered. SIGTERM stops it after the
+    requests in hand.
+
+      llm-judge serve
+
+      llm-judge serve --keys keys.json --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if (tls_cert is None) != (tls_key is None):
+        raise UsageError("--tls-cert and --tls-key go together", "give both, or neither")
+    if log_level not in ("debug", "info", "warning", "error"):
+        raise UsageError(f"unknown --log-level `{log_level}`", "choose debug, info, warning or error")
+    _require_extra()
+    if host not in _LOOPBACK and keys is None and not no_auth:
+        hint = "give --keys FILE; or say --no-auth to do without, or listen on 127.0.0.1"
+        raise UsageError(f"anybody could reach {host} without an API key", hint)
+    from llm_judge.content.limits import Limits
+    from llm_judge.service.settings import ServiceSettings
+
+    mib = 1024 * 1024
+    settings = ServiceSettings(
+        body_bytes=max_body_mib * mib,
+        bodies_bytes=max(ServiceSettings().bodies_bytes, 4 * max_body_mib * mib),
+        batch_items=min(ServiceSettings().batch_items, queue),
+        queue_items=queue,
+        engine_items=engine_items,
+        deadline_ms=deadline_ms,
+        drain_seconds=drain_seconds,
+        limits=Limits(text_bytes=max_text_bytes),
+    )
+    guidelines = _guidelines(policies, only, bundle)
+    service = _build(guidelines, engine, calibration, settings, canary, keys)
+    from llm_judge.service.server import serve as run
+
+    run(service, host, port, tls_cert=tls_cert, tls_key=tls_key, log_level=log_level, say=_say_ready)
+
+
+def _require_extra() -> None:
+    try:
+        import fastapi  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import python_multipart  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        hint = "pip install 'llm-judge[serve]'"
+        raise UsageError(f"serving needs the package `{error.name}`", hint) from None
+
+
+def _guidelines(policies: Any, only: Any, bundle: Path | None) -> Guidelines:
+    from llm_judge.service.guidelines import from_bundle, from_paths
+
+    if bundle is None:
+        return from_paths(policies, only)
+    if policies:
+        raise UsageError("--bundle does not go with --policies", "a bundle brings its own policies")
+    return from_bundle(bundle, only)
+
+
+def _build(
+    guidelines: Guidelines,
+    engine: str,
+    calibration: Path | None,
+    settings: ServiceSettings,
+    canary: Path | None,
+    keys: Path | None,
+) -> Service:
+    from llm_judge.calibration import read_calibration
+    from llm_judge.engines.open import open_engine
+    from llm_judge.judge import JudgeSettings
+    from llm_judge.service.health import PLAIN_CANARY, read_canaries
+    from llm_judge.service.judges import Judges
+    from llm_judge.service.keys import KeyRing
+    from llm_judge.service.state import build
+
+    ring = None if keys is None else KeyRing(keys)  # first, as the other files: loading a model takes long
+    canaries = read_canaries(canary) if canary else (PLAIN_CANARY,)
+    calibrated = None if calibration is None else read_calibration(calibration)
+    judges = Judges(guidelines, open_engine(engine), JudgeSettings(calibration=calibrated))
+    warn_of_gaps(judges.plain.gaps)
+    return build(judges, settings, canaries=canaries, keys=ring)
+
+
+def _say_ready(url: str) -> None:
+    """One line with the address, and one to copy."""
+    typer.echo(f"answering on {url} (OpenAPI: {url}/openapi.json)", err=True)
+    body = '{"text": "Pay a small fee to claim your prize."}'
+    typer.echo(f"  curl {url}/v1/judge -H 'Content-Type: application/json' -d '{body}'", err=True)

@@ -1,0 +1,113 @@
+"""The application: routes, problems as answers, and what runs beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import Depends, FastAPI, Security
+from fastapi.openapi.utils import get_openapi
+from fastapi.security import HTTPBearer
+from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from llm_judge import __version__
+from llm_judge.service import routes_health, routes_judge, routes_moderations, routes_policies
+from llm_judge.service.access import caller_with
+from llm_judge.service.exchange import Exchange, answer_of
+from llm_judge.service.keys import Scope
+from llm_judge.service.moderation import ModerationRequest
+from llm_judge.service.problems import Code, Problem
+from llm_judge.service.state import Service
+from llm_judge.service.wire import BatchRequest, JudgeRequest
+
+_TITLE = "llm-judge"
+_ABOUT = (
+    "Moderation decisions by Community Guidelines. A 200 holds a decision, everything else a typed error."
+)
+_OF_STATUS = {404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED}
+_SCOPES = (
+    (routes_judge.router, Scope.JUDGE),
+    (routes_moderations.router, Scope.JUDGE),
+    (routes_policies.router, Scope.POLICIES),
+    (routes_health.measured, Scope.METRICS),
+)
+_BEARER = HTTPBearer(auto_error=False, description="An API key, where the service asks for one.")
+_READ_BY_HAND = (JudgeRequest, BatchRequest, ModerationRequest)
+
+
+def create_app(service: Service) -> FastAPI:
+    """Return the application in front of a service; the service is closed by whoever built it."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        rechecking = asyncio.create_task(_recheck(service))
+        try:
+            yield
+        finally:
+            rechecking.cancel()
+            await asyncio.gather(rechecking, return_exceptions=True)
+
+    app = bare_app(lifespan)
+    app.state.service = service
+    app.add_middleware(Exchange, metrics=service.metrics)
+    return app
+
+
+def bare_app(lifespan: Any = None) -> FastAPI:
+    """Return the application without a service behind it: enough to describe it, too little to answer."""
+    app = FastAPI(
+        title=_TITLE,
+        version=__version__,
+        description=_ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    for router, scope in _SCOPES:
+        app.include_router(router, dependencies=[Depends(caller_with(scope)), Security(_BEARER)])
+    app.include_router(routes_health.router)
+    app.add_exception_handler(Problem, _answer_problem)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+async def _recheck(service: Service) -> None:
+    """Judge the canaries again for as long as the service is not ready."""
+    while True:
+        await asyncio.sleep(service.settings.recheck_seconds)
+        if service.health.wrong is not None:
+            await asyncio.to_thread(service.health.check)
+
+
+async def _answer_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101  # registered for nothing else
+    request.state.code = error.code
+    return answer_of(error, request.state.request_id)
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    """Answer what the router itself refuses: an unknown path, a wrong method."""
+    assert isinstance(error, HTTPException)  # noqa: S101  # registered for nothing else
+    code = _OF_STATUS.get(error.status_code, Code.BAD_REQUEST)
+    answer = await _answer_problem(request, Problem(code, code.meaning, "GET /openapi.json lists every path"))
+    answer.headers.update({k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"})
+    return answer
+
+
+def openapi(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI of the application, with the bodies that routes read by hand."""
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        shapes = [(shape, "validation") for shape in _READ_BY_HAND]
+        _, named = models_json_schema(shapes, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+        schema["components"]["schemas"].update(named["$defs"])
+        app.openapi_schema = schema
+    return app.openapi_schema

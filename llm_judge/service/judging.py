@@ -1,0 +1,229 @@
+"""One item from its bytes to its record: opened, queued, judged, kept, or a problem that says why not.
+
+Every wait ends at the request's deadline. Knows nothing about HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from llm_judge.content.content import Content
+from llm_judge.content.open import from_bytes
+from llm_judge.content.text import from_text
+from llm_judge.errors import JudgeError
+from llm_judge.record import DecisionRecord
+from llm_judge.service.engine_queue import EngineQueue, Ticket, log_fault
+from llm_judge.service.judges import JudgeKey, Judges
+from llm_judge.service.metrics import Metrics
+from llm_judge.service.problems import Code, Problem, problem_of
+from llm_judge.service.settings import ServiceSettings
+from llm_judge.service.wire import Item, Media, Options
+
+T = TypeVar("T")
+_QUICK_CHARACTERS = 4096  # cutting this much text costs less than handing it to a thread
+
+
+class Records(Protocol):
+    """Where decision records are kept; called from one thread at a time."""
+
+    def put(self, record: DecisionRecord) -> object:
+        """Keep a record for good, or raise."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One content to judge, not opened yet.
+
+    Attributes:
+        id: the caller's name for it, None to name it by its digest.
+        data: the bytes of a file, or a text.
+        name: file name to show.
+    """
+
+    id: str | None
+    data: str | bytes
+    name: str | None = None
+
+
+class Judging:
+    """Joins opening, queue and record keeping.
+
+    Args:
+        judges, queue, settings, metrics: see there.
+        records: keeps every record before its answer is given; None keeps nothing.
+    """
+
+    def __init__(
+        self,
+        judges: Judges,
+        queue: EngineQueue,
+        settings: ServiceSettings,
+        metrics: Metrics,
+        records: Records | None = None,
+    ) -> None:
+        self.judges = judges
+        self.queue = queue
+        self.settings = settings
+        self.metrics = metrics
+        self._records = records
+        self._perceivers = ThreadPoolExecutor(settings.perceivers, "perceiver")
+        self._keeper = ThreadPoolExecutor(1, "records")
+
+    def close(self) -> None:
+        """End the threads, after what they are doing."""
+        self._perceivers.shutdown(cancel_futures=True)
+        self._keeper.shutdown()
+
+    async def decide(
+        self, wanted: Sequence[Wanted], key: JudgeKey, asked: frozenset[str] | None, deadline_ms: int
+    ) -> list[DecisionRecord | Problem]:
+        """Judge several contents in the same way; one result each, in order.
+
+        Args:
+            wanted: what to judge.
+            key: which judge.
+            asked: policies to ask about, None for all.
+            deadline_ms: from now.
+
+        Raises:
+            Problem: nothing was taken on: overloaded, or stopping.
+        """
+        seconds = deadline_ms / 1000
+        self.queue.admit(len(wanted), seconds)
+        try:
+            deadline = time.monotonic() + seconds
+            calls = [self._one(each, key, asked, deadline) for each in wanted]
+            return list(await asyncio.gather(*calls))
+        finally:
+            self.queue.release(len(wanted))
+
+    async def _one(
+        self, wanted: Wanted, key: JudgeKey, asked: frozenset[str] | None, deadline: float
+    ) -> DecisionRecord | Problem:
+        action = self.judges.on_error.value
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                content = await self._open(wanted)
+                ticket = Ticket(content, key, asked, deadline)
+                self.queue.put(ticket)
+                record = await asyncio.wrap_future(ticket.answer)
+                await self._keep(record)
+        except TimeoutError:
+            hint = "allow more time, or send less"
+            problem = Problem(Code.DEADLINE_PASSED, Code.DEADLINE_PASSED.meaning, hint, action=action)
+        except JudgeError as error:
+            problem = problem_of(error, action)
+        except Problem as found:
+            problem = found
+        except Exception as error:  # noqa: BLE001  # a fault of one item is not its neighbours'
+            log_fault(error)
+            problem = Problem(Code.INTERNAL, Code.INTERNAL.meaning, action=action)
+        else:
+            self.metrics.decided(record)
+            return record
+        self.metrics.failed(problem)
+        return problem
+
+    async def _open(self, wanted: Wanted) -> Content:
+        data, limits = wanted.data, self.settings.limits
+        if isinstance(data, bytes):
+            return await self._elsewhere(lambda: from_bytes(data, wanted.id, wanted.name, limits=limits))
+        if len(data) <= _QUICK_CHARACTERS:
+            return from_text(data, wanted.id, max_bytes=limits.text_bytes)
+        return await self._elsewhere(lambda: from_text(data, wanted.id, max_bytes=limits.text_bytes))
+
+    async def _elsewhere(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._perceivers, call)
+
+    async def _keep(self, record: DecisionRecord) -> None:
+        if self._records is None:
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._keeper, self._records.put, record)
+        except Exception as error:  # noqa: BLE001  # whatever a store raises: no record, no answer
+            log_fault(error)
+            hint = "try again; the operator finds the reason in the service's log"
+            action = self.judges.on_error.value
+            code = Code.RECORD_NOT_KEPT
+            raise Problem(code, code.meaning, hint, retry_after=1, action=action) from None
+
+
+def judge_key(options: Options, judges: Judges) -> JudgeKey:
+    """Return which judge a request asks for; raises ``Problem`` for an overlay that is not there."""
+    guidelines = judges.guidelines
+    if options.overlays is not None:
+        names = tuple(dict.fromkeys(options.overlays))
+    else:
+        names = guidelines.chosen_by(options.context) if options.context else ()
+    if unknown := [name for name in names if name not in guidelines.overlays]:
+        hint = f"overlays: {', '.join(sorted(guidelines.overlays)) or 'none'}"
+        raise Problem(Code.UNKNOWN_OVERLAY, f"there is no overlay `{unknown[0]}`", hint)
+    return JudgeKey(names, options.explain)
+
+
+def asked_policies(options: Options, judges: Judges) -> frozenset[str] | None:
+    """Return the policies to ask about; raises ``Problem`` for one that is not there."""
+    if options.policies is None:
+        return None
+    known = {policy.policy for policy in judges.guidelines.policies}
+    if unknown := [name for name in options.policies if name not in known]:
+        hint = "GET /v1/policies lists them"
+        raise Problem(Code.UNKNOWN_POLICY, f"there is no policy `{unknown[0]}`", hint)
+    return frozenset(options.policies)
+
+
+def deadline_of(options: Options, settings: ServiceSettings) -> int:
+    """Return the milliseconds a request may take."""
+    return min(options.deadline_ms or settings.deadline_ms, settings.max_deadline_ms)
+
+
+def wanted_of(item: Item, place: str = "") -> Wanted:
+    """Return what an item of a request wants judged.
+
+    Args:
+        item: from the wire.
+        place: where it stands in the request, such as ``items[3]``, for messages.
+
+    Raises:
+        Problem: it has neither text nor media, or both, or media that are no base64 data.
+    """
+    where = f"{place}: " if place else ""
+    if (item.text is None) == (item.media is None):
+        hint = 'write {"text": "…"} or {"media": {"data": "…"}}'
+        raise Problem(Code.BAD_REQUEST, f"{where}an item needs either `text` or `media`", hint)
+    if item.text is not None:
+        return Wanted(item.id, item.text)
+    assert item.media is not None  # noqa: S101  # one of the two is there
+    return Wanted(item.id, _media_bytes(item.media, where), item.media.name)
+
+
+def _media_bytes(media: Media, where: str) -> bytes:
+    if media.url is not None:
+        raise media_url_refused(where)
+    if media.data is None:
+        raise Problem(Code.BAD_REQUEST, f"{where}`media` needs `data`", "send the file in base64")
+    return decoded(media.data, where)
+
+
+def media_url_refused(where: str = "") -> Problem:
+    """A URL was sent where data belong; fetching one could reach what the client cannot."""
+    message = f"{where}{Code.MEDIA_URL_REFUSED.meaning}"
+    return Problem(Code.MEDIA_URL_REFUSED, message, "fetch it yourself and send it in base64")
+
+
+def decoded(data: str, where: str = "") -> bytes:
+    """Return the bytes behind base64 (RFC 4648, padded); raises ``Problem`` for anything else."""
+    try:
+        return base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        message = f"{where}the data are not base64"
+        raise Problem(Code.BAD_REQUEST, message, "send the standard alphabet with padding") from None

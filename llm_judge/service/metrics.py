@@ -1,0 +1,120 @@
+"""What the service counts, for Prometheus: few labels, none of them from a client's words.
+
+Knows nothing about how requests are answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from llm_judge.verdict import Outcome
+
+if TYPE_CHECKING:
+    from llm_judge.policy.model import Policy
+    from llm_judge.record import DecisionRecord
+    from llm_judge.service.problems import Problem
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nothing reads
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_MASSES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
+
+
+class Metrics:
+    """The metrics of one service, in a registry of their own.
+
+    Args:
+        depth: how many items wait for the engine.
+    """
+
+    def __init__(self, depth: Callable[[], float] = lambda: 0.0) -> None:
+        self._registry = kept = CollectorRegistry()
+        self.requests = Counter(
+            "judge_requests",
+            "Requests by route, status and code of the answer.",
+            ("route", "status", "code"),
+            registry=kept,
+        )
+        self.seconds = Histogram(
+            "judge_request_duration_seconds",
+            "From the first byte to the answer.",
+            ("route",),
+            buckets=_SECONDS,
+            registry=kept,
+        )
+        self.in_flight = Gauge("judge_inflight_requests", "Requests being answered.", registry=kept)
+        queued = Gauge("judge_queue_items", "Items that wait for the engine.", registry=kept)
+        queued.set_function(depth)
+        self._actions = Counter("judge_decisions", "Decisions by action.", ("action",), registry=kept)
+        self._verdicts = Counter(
+            "judge_verdicts", "Verdicts of rules.", ("policy", "rule", "verdict"), registry=kept
+        )
+        self._of_verdicts: dict[tuple[str, Outcome], Counter] = {}
+        self._abstentions = Counter(
+            "judge_abstentions", "Rules that could not be decided.", ("policy", "reason"), registry=kept
+        )
+        self._fail_modes = Counter(
+            "judge_fail_mode", "Answers that `on_error` had a say in.", ("mode", "reason"), registry=kept
+        )
+        self._masses = Histogram(
+            "judge_label_mass", "Label mass of rules that were asked.", buckets=_MASSES, registry=kept
+        )
+        self._errors = Counter("judge_backend_errors", "Calls the engine failed.", ("kind",), registry=kept)
+        self._policies = Gauge(
+            "judge_policy_info", "Policies in force; always 1.", ("policy", "revision"), registry=kept
+        )
+        self._ready = Gauge(
+            "judge_ready", "1 while the canary is right and nothing is stopping.", registry=kept
+        )
+
+    def text(self) -> bytes:
+        """Everything, in the text format of Prometheus."""
+        return generate_latest(self._registry)
+
+    def in_force(self, policies: tuple[Policy, ...]) -> None:
+        """Say which policies are in force."""
+        for policy in policies:
+            self._policies.labels(policy.policy, policy.version_in_force).set(1)
+
+    def ready(self, is_ready: bool) -> None:
+        """Say whether the service is ready."""
+        self._ready.set(is_ready)
+
+    def engine_failed(self, kind: str) -> None:
+        """Count a failed call of the engine, by the name of the error."""
+        self._errors.labels(kind).inc()
+
+    def failed(self, problem: Problem) -> None:
+        """Count an item that got no decision."""
+        if problem.action is not None:
+            self._fail_modes.labels(problem.action, problem.code.word).inc()
+
+    def decided(self, record: DecisionRecord) -> None:
+        """Count a decision and its verdicts."""
+        self._actions.labels(record.action.value).inc()
+        for verdict in record.verdicts:
+            self._verdict(verdict.rule, verdict.outcome).inc()
+            if verdict.asked:
+                self._masses.observe(verdict.label_mass)
+            if verdict.outcome in (Outcome.ABSTAIN, Outcome.UNREADABLE):
+                policy = verdict.rule.partition("#")[0]
+                self._abstentions.labels(policy, verdict.outcome.value).inc()
+        if record.decision is not None and record.decision.on_error is not None:
+            self._fail_modes.labels(record.decision.on_error.value, "abstained").inc()
+
+    def _verdict(self, rule: str, outcome: Outcome) -> Counter:
+        """The counter of one rule and outcome, kept: a decision has a hundred of them."""
+        found = self._of_verdicts.get((rule, outcome))
+        if found is None:
+            policy, _, name = rule.partition("#")
+            found = self._of_verdicts[rule, outcome] = self._verdicts.labels(policy, name, outcome.value)
+        return found

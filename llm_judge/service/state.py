@@ -1,0 +1,82 @@
+"""Everything one running service holds, joined in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+
+from llm_judge.errors import JudgeError
+from llm_judge.service.body import Bodies
+from llm_judge.service.engine_queue import EngineQueue
+from llm_judge.service.health import PLAIN_CANARY, Canary, Health
+from llm_judge.service.idempotency import Answers
+from llm_judge.service.judges import Judges
+from llm_judge.service.judging import Judging, Records
+from llm_judge.service.keys import KeyRing
+from llm_judge.service.metrics import Metrics
+from llm_judge.service.quotas import Quotas
+from llm_judge.service.settings import ServiceSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The parts of one service; made by ``build``. Without ``keys`` anybody may call."""
+
+    settings: ServiceSettings
+    judges: Judges
+    queue: EngineQueue
+    judging: Judging
+    metrics: Metrics
+    health: Health
+    bodies: Bodies
+    keys: KeyRing | None
+    quotas: Quotas = field(default_factory=Quotas)
+    answers: Answers = field(default_factory=Answers)
+
+    def close(self) -> None:
+        """Answer what waits and end the threads; the engine is left to whoever opened it."""
+        self.queue.stop(self.settings.drain_seconds)
+        self.judging.close()
+
+
+def build(
+    judges: Judges,
+    settings: ServiceSettings | None = None,
+    records: Records | None = None,
+    canaries: Sequence[Canary] = (PLAIN_CANARY,),
+    keys: KeyRing | None = None,
+) -> Service:
+    """Join the parts and start the engine's thread.
+
+    Args:
+        judges: made in the calling thread; not to be used there any more.
+        settings: limits.
+        records: keeps every record before its answer is given.
+        canaries: must come out right for the service to be ready.
+        keys: who may call; None lets anybody.
+    """
+    settings = settings or ServiceSettings()
+    parts: list[Health] = []
+
+    def engine_answered(error: JudgeError | None) -> None:
+        if error is not None:
+            metrics.engine_failed(type(error).__name__)
+        for health in parts:
+            health.engine_answered(error)
+
+    queue = EngineQueue(judges, settings.queue_items, settings.engine_items, engine_answered)
+    metrics = Metrics(queue.depth)
+    metrics.in_force(judges.guidelines.policies)
+    parts.append(Health(queue, canaries))
+    judging = Judging(judges, queue, settings, metrics, records)
+    queue.start()
+    return Service(settings, judges, queue, judging, metrics, parts[0], Bodies(settings), keys)
+
+
+def service_of(request: Request) -> Service:
+    """Return the service that a request was sent to."""
+    service = request.app.state.service
+    assert isinstance(service, Service)  # noqa: S101  # `create_app` put it there
+    return service

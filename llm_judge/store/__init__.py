@@ -1,0 +1,1 @@
+"""Decision records and reviews in a database, as one chain in which every later change shows."""
