@@ -87,3 +87,25 @@ def test_a_plan_trains_nothing(tmp_path: Path, folder: Path, llm_judge: Callable
     assert "time: about" in done.out
     assert "nothing was trained" in done.out
     assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(("learnt", "code"), [(True, 0), (False, 1)])
+def test_a_run_that_learnt_nothing_does_not_look_healthy(
+    learnt: bool, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import typer
+
+    from llm_judge.cli.finetune_train import _show
+
+    figures = {"step": 0, "loss": 2.0}
+    record = {"adapter": {"step": 8}, "dev_before": figures, "dev_after": figures | {"loss": 1.0}}
+    record |= {"steps": 8, "seconds": 3, "learnt": learnt}
+    found = 0
+    try:
+        _show(record, "out")
+    except typer.Exit as stop:
+        found = stop.exit_code
+    said = capsys.readouterr()
+    assert found == code
+    assert ("nothing was learnt" in said.err) == (not learnt)
+    assert "1.0000" in said.out

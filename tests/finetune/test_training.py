@@ -115,6 +115,13 @@ def test_grpo_moves_towards_what_labels_reward(place: Path) -> None:
     assert {path.name for path in (place / "grpo").iterdir()} == SHIPPED
 
 
+def test_a_run_that_learns_nothing_says_so(place: Path) -> None:
+    """Every answer of a random model is unreadable, so all are worth the same."""
+    settings = {"batch": 8, "generations": 8, "answer_tokens": 2, "max_steps": 2, "evaluate_every": 2}
+    record = run(place, "grpo", "nothing", watch="loss", kinds=["rule"], dev_rows=8, **settings)
+    assert not record["learnt"]
+
+
 def test_a_run_stops_where_nothing_gets_better(place: Path) -> None:
     settings = {"batch": 16, "epochs": 50.0, "evaluate_every": 2, "patience": 2, "learning_rate": 0.5}
     record = run(place, "sft", "stopped", start_from=str(place / "sft"), dev_rows=8, watch="loss", **settings)
