@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from llm_judge.finetune.training_recipe import Recipe
 
 _GB = 1e9
-# A token, layer and unit of width, at 16 bits: 34 (attention scores not kept), and the float32 copies that norms
-# and the inputs of seven adapted layers keep. With 90 the packaged model takes what was measured, within a tenth.
+# A token, layer and unit of width, at 16 bits: 34 (attention scores not kept), and the float32 copies that
+# norms and the inputs of seven adapted layers keep. With 90, the packaged model takes a tenth more than said.
 _ACTIVATION_BYTES = 90
 _CHECKPOINTED_BYTES = 2  # of these, what is kept with gradient checkpointing
 _OVERHEAD = 0.6e9  # libraries, kernels and buffers
@@ -178,8 +178,8 @@ def _memory(recipe: Recipe, size: Size, longest: int) -> dict[str, float]:
     """Bytes of one process.
 
     Activations: Korthikanti, V. et al. (2022), "Reducing activation recomputation in large transformer
-    models": 34 bytes a token, layer and unit of width at 16 bits, without the scores of attention; more with an
-    adapter in float32.
+    models": 34 bytes a token, layer and unit of width at 16 bits, without the scores of attention; more with
+    an adapter in float32.
     """
     wide = 2 if recipe.dtype == "float32" else 1
     rows = recipe.batch * (2 if isinstance(recipe, DpoRecipe) else 1)

@@ -16,7 +16,7 @@ from llm_judge.finetune.base_model import Encoder
 from llm_judge.finetune.data_files import TokenCounter, write_rows
 from llm_judge.finetune.token_rows import IGNORED, Selection, answer_rows, pair_rows, prompt_rows
 from llm_judge.finetune.training_rows import Kind
-from llm_judge.prompt import build_prompt
+from llm_judge.prompt import Prompt, build_prompt
 
 pytest.importorskip("datasets")
 ALL = Selection((), 256)
@@ -55,6 +55,27 @@ def test_a_prompt_has_the_ids_that_the_judge_sends(text: str) -> None:
     ):
         found = Encoder(tokens, frame).prompt(prompt.prefix, prompt.body + BETWEEN + question)
         assert found == frame.prompt_ids(tokens, prompt, question)
+
+
+def test_a_tokenizer_that_joins_a_full_stop_and_a_blank_line_is_kept_from_it() -> None:
+    """As Qwen's does; a body may end in a full stop, and the judge encodes the question apart."""
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    split = pre_tokenizers.Split(Regex(r"[^\s\p{L}\p{N}]+[\r\n]*|\p{L}+|\s+|\p{N}"), "isolated")
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        special_tokens=["<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([".\n\n"] * 9, trainer)
+    tokens, frame = ChatTokens(tokenizer.to_str(), "<|im_end|>"), ChatFrame("", "\n", "\n")
+    found = Encoder(tokens, frame).prompt("You.", user_message("Measured: loud.", "Yes or no?"))
+    assert found == frame.prompt_ids(tokens, Prompt("You.", "Measured: loud."), "Yes or no?")
+    assert found != tokens.encode("You.\nMeasured: loud.\n\nYes or no?\n")
 
 
 def test_the_loss_is_on_the_answer_and_the_end_of_its_turn(encoder: Encoder, data: Path) -> None:
