@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -208,6 +209,17 @@ def test_a_locked_file_is_a_503_within_the_wait(tmp_path: Path) -> None:
         holder.close()
         judged(client)
         assert len(store.latest()) == 1
+
+
+def test_a_database_that_crashes_loses_nothing_that_was_answered(postgres: Any) -> None:
+    with served(postgres.new_database()) as (client, store, _):
+        ids = {judged(client)}
+        postgres.stop(signal.SIGQUIT)
+        assert code(client.post("/v1/judge", json={"text": FIRES_ON})) == (503, "record_not_kept")
+        assert code(client.get(f"/v1/decisions/{ids.copy().pop()}")) == (503, "records_unavailable")
+        postgres.start()
+        ids.add(judged(client))
+        assert {each.decision_id for each in store.latest()} == ids
 
 
 def test_each_route_needs_its_scope(tmp_path: Path) -> None:
