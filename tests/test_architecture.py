@@ -32,7 +32,7 @@ HEAVY |= {"sqlalchemy", "alembic", "psycopg"}
 # Modules that Inspect loads to register what they hold: they need its extra, and nothing imports them early.
 FOR_INSPECT = {"llm_judge.evals.inspect_score", "llm_judge.evals.inspect_task"}
 # Programs: nothing but each other imports them, and they are nothing without arrays.
-PROGRAMS = {f"llm_judge.finetune.{name}" for name in ("examples", "measure", "train")}
+PROGRAMS = {f"llm_judge.finetune.{name}" for name in ("measure", "tree_training")}
 # Classes of torch and TRL: imported where a model is trained, and nowhere earlier.
 TRAINERS = "answer_loss dev_figures dev_looks dpo grpo sft training_watch".split()  # noqa: SIM905
 PROGRAMS |= {f"llm_judge.finetune.{name}" for name in TRAINERS}

@@ -14,6 +14,7 @@ from llm_judge.cli import finetune_gate as gate_command
 from llm_judge.cli import finetune_grpo as grpo_command
 from llm_judge.cli import finetune_merge as merge_command
 from llm_judge.cli import finetune_sft as sft_command
+from llm_judge.cli import finetune_tree as tree_command
 from llm_judge.errors import UsageError
 
 _NEEDED = ("pyarrow", "scipy", "sklearn")
@@ -37,6 +38,7 @@ app.command("merge")(merge_command.merge)
 app.command("export")(export_command.export)
 app.command("card")(export_command.card)
 app.add_typer(adapters_command.app, name="adapters")
+app.command("tree")(tree_command.tree)
 app.command("sft")(sft_command.sft)
 app.command("dpo")(dpo_command.dpo)
 app.command("grpo")(grpo_command.grpo)

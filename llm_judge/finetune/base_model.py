@@ -209,7 +209,7 @@ def save_adapter(model: Any, folder: Path, base: BaseModel, state: Any = None) -
     }
     config = model.peft_config["default"].to_dict()
     # Sets have no order, and a path on this machine is nobody's business.
-    config |= {"base_model_name_or_path": base.name, "inference_mode": True, "exclude_modules": None}
+    config |= {"base_model_name_or_path": base.name, "inference_mode": True}
     config = {name: sorted(value) if isinstance(value, set) else value for name, value in config.items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)

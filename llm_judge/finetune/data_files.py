@@ -135,7 +135,6 @@ def _schema(pairs: bool) -> pa.Schema:
             *((name, pa.string()) for name in (*words, *(("contrast",) if pairs else ()))),
             ("weight", pa.float32()),
             ("tokens", pa.int32()),
-            ("body", pa.int32()),
         ]
     )
 
@@ -157,7 +156,7 @@ def _table(
         for name, text in (("completion", row.answer), ("chosen", row.answer), ("rejected", row.rejected)):
             if name in data:
                 data[name] = [_message("assistant", str(text))]
-        data |= {"weight": weights.get(row.kind.value, 1.0), "tokens": lengths[-1], "body": len(row.body)}
+        data |= {"weight": weights.get(row.kind.value, 1.0), "tokens": lengths[-1]}
         found.append(data)
     return pa.Table.from_pylist(found, schema=schema)
 

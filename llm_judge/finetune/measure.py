@@ -31,7 +31,7 @@ from llm_judge.evals.suite import load_suites
 from llm_judge.finetune.balance import sampled_rows
 from llm_judge.finetune.labelled import labelled_rows
 from llm_judge.finetune.rows import LabelledRow, own_rows
-from llm_judge.finetune.train import auroc
+from llm_judge.finetune.tree_training import auroc
 from llm_judge.policy.load import load_policies
 from llm_judge.prompt import build_prompt
 from llm_judge.resources import content_folder

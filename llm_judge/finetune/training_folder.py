@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from llm_judge.finetune.training_recipe import Recipe
+    from llm_judge.policy.model import Node
 
 RECORD, CHECKPOINTS = "training.json", "checkpoints"
 SCHEMA = 1
@@ -101,7 +101,7 @@ class RunFolder:
         replace_file(self.path / RECORD, text + "\n")
 
 
-def recipe_digest(recipe: Recipe) -> str:
+def recipe_digest(recipe: Node) -> str:
     """SHA-256 of everything a recipe says, the folders aside."""
     said = recipe.model_dump(
         mode="json", by_alias=True, exclude={"data", "dev", "out", "model", "start_from"}

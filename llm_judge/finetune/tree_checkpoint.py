@@ -1,4 +1,4 @@
-"""Where a run of ``train.py`` stands: factors and Adam's moments in float32, the step, the losses so far.
+"""Where a run of ``tree_training.py`` stands: factors and Adam's moments in float32, the losses so far.
 
 A run that goes on from here computes what it would have computed anyway. Everything is written beside the
 last checkpoint and takes its place by one rename. Knows nothing about trees.
@@ -29,18 +29,14 @@ class Standing:
     """How far a run has come.
 
     Attributes:
-        step: steps done.
-        losses: of each of them.
+        losses: of each step that was done.
         seconds: spent so far, over all starts.
         before: what was measured on dev before the first step.
-        settings: of the run; another run must not go on from it.
     """
 
-    step: int
     losses: tuple[float, ...]
     seconds: float
     before: Mapping[str, float]
-    settings: Mapping[str, str]
 
 
 def save_checkpoint(
@@ -60,11 +56,9 @@ def save_checkpoint(
             tensors[f"{number}.{name}"] = optimiser.state[factor][name]
     save_file(tensors, part / _TENSORS)
     state = {
-        "step": standing.step,
         "losses": standing.losses,
         "seconds": standing.seconds,
         "before": dict(standing.before),
-        "settings": dict(standing.settings),
     }
     (part / _STATE).write_text(json.dumps(state), encoding="utf-8")
     if folder.exists():
@@ -73,13 +67,11 @@ def save_checkpoint(
     shutil.rmtree(old, ignore_errors=True)
 
 
-def load_checkpoint(
-    folder: Path, factors: Sequence[Tensor], optimiser: Optimizer, settings: Mapping[str, str]
-) -> Standing | None:
+def load_checkpoint(folder: Path, factors: Sequence[Tensor], optimiser: Optimizer) -> Standing | None:
     """Put factors and moments back where the run stood; None where there is nothing to go on from.
 
     Raises:
-        UsageError: the checkpoint is damaged, or of a run with other settings.
+        UsageError: the checkpoint is damaged.
     """
     import torch
     from safetensors import SafetensorError
@@ -93,16 +85,12 @@ def load_checkpoint(
     try:
         state: dict[str, Any] = json.loads((folder / _STATE).read_text("utf-8"))
         tensors = load_file(folder / _TENSORS)
-        if state["settings"] != dict(settings):
-            raise UsageError(f"`{folder}` is of a run with other settings", "choose another folder")
         with torch.no_grad():
             for number, factor in enumerate(factors):
                 factor.copy_(tensors[f"{number}.factor"])
                 moments = {name: tensors[f"{number}.{name}"] for name in _MOMENTS}
-                optimiser.state[factor] = {"step": torch.tensor(float(state["step"])), **moments}
-        return Standing(
-            state["step"], tuple(state["losses"]), state["seconds"], state["before"], state["settings"]
-        )
+                optimiser.state[factor] = {"step": torch.tensor(float(len(state["losses"]))), **moments}
+        return Standing(tuple(state["losses"]), state["seconds"], state["before"])
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise UsageError(
             f"the checkpoint `{folder}` is damaged: {error}", "remove it and start again"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 KINDS = ("area", "rule", "exemption", "explanation")
 EXPLANATION = KINDS.index("explanation")
-_COLUMNS = ("prompt", "completion", "kind", "weight", "body")
+_COLUMNS = ("prompt", "completion", "kind", "weight")
 
 
 @dataclass(slots=True)
@@ -151,7 +151,7 @@ def read_trees(files: Sequence[Path], tokens: ChatTokens, frame: ChatFrame) -> T
     prefixes: dict[str, int] = {}
     for row in _rows(files):
         prefix, user = (message["content"] for message in row["prompt"])
-        body, question = user[: row["body"]], user[row["body"] + len(BETWEEN) :]
+        body, _, question = user.partition(BETWEEN)  # a body has no blank line (llm_judge.prompt)
         number = prefixes.setdefault(prefix, len(prefixes))
         pack = packs.get((prefix, body))
         if pack is None:

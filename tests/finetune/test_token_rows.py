@@ -10,12 +10,12 @@ from samples import make_content, make_policy, make_rule
 from tiny_models import tiny_tokens, tokenizer_files, training_rows
 
 from llm_judge.compile import TargetModel, compile_policies
-from llm_judge.engines.tokens import ChatFrame, packaged_tokens
+from llm_judge.engines.tokens import BETWEEN, ChatFrame, packaged_tokens
 from llm_judge.errors import UsageError
 from llm_judge.finetune.base_model import Encoder
 from llm_judge.finetune.data_files import TokenCounter, write_rows
 from llm_judge.finetune.token_rows import IGNORED, Selection, answer_rows, pair_rows, prompt_rows
-from llm_judge.finetune.training_rows import Kind, user_message
+from llm_judge.finetune.training_rows import Kind
 from llm_judge.prompt import build_prompt
 
 pytest.importorskip("datasets")
@@ -53,7 +53,7 @@ def test_a_prompt_has_the_ids_that_the_judge_sends(text: str) -> None:
         compiled.rules[0].question.text,
         compiled.rules[0].explain,
     ):
-        found = Encoder(tokens, frame).prompt(prompt.prefix, user_message(prompt.body, question))
+        found = Encoder(tokens, frame).prompt(prompt.prefix, prompt.body + BETWEEN + question)
         assert found == frame.prompt_ids(tokens, prompt, question)
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +116,9 @@ def test_grpo_moves_towards_what_labels_reward(place: Path) -> None:
 
 
 def test_a_run_stops_where_nothing_gets_better(place: Path) -> None:
-    settings = {"batch": 16, "epochs": 50.0, "evaluate_every": 2, "patience": 2, "learning_rate": 0.000000001}
+    settings = {"batch": 16, "epochs": 50.0, "evaluate_every": 2, "patience": 2, "learning_rate": 0.5}
     record = run(place, "sft", "stopped", start_from=str(place / "sft"), dev_rows=8, watch="loss", **settings)
-    assert record["steps"] <= 8
+    assert record["steps"] <= 20 < record["recipe"]["epochs"] * 6
 
 
 @pytest.mark.parametrize("stage", ["sft", "dpo"])
@@ -167,7 +168,7 @@ def test_two_processes_train_one_adapter(place: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += ["-m", "llm_judge", "finetune", "sft", str(recipe), "--out", str(place / "two")]
     environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     record = json.loads((place / "two" / "training.json").read_text())
     assert record["hardware"]["processes"] == 2
@@ -204,7 +205,7 @@ def test_a_vision_model_learns_two_colours_with_its_language_layers_alone(tmp_pa
     model = tiny_qwen_vl(tmp_path / "model")
     sets = (("data", 48, 1), ("dev", 40, 2))
     files = {name: str(picture_file(tmp_path / name, number, seed)) for name, number, seed in sets}
-    settings = {"batch": 12, "max_steps": 24, "evaluate_every": 12, "watch": "auroc", "learning_rate": 0.01}
+    settings = {"batch": 12, "epochs": 15.0, "evaluate_every": 20, "watch": "loss", "learning_rate": 0.005}
     recipe = write_recipe(tmp_path / "vlm.yaml", "sft", model=str(model), **files, **settings)
     run = Training(load_training_recipe(recipe, "sft"), lambda _line: None)
     record = run.run(tmp_path / "out", False)
@@ -226,6 +227,7 @@ def right_answers(folder: Path, run: Training) -> int:
     from llm_judge.finetune.picture_processor import load_processor
 
     base = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder / "model")
+    warnings.simplefilter("error")  # PEFT only warns about keys that are missing
     model = PeftModel.from_pretrained(base, folder / "out").eval()
     collate = DataCollatorForVisionLanguageModeling(load_processor(run.base), completion_only_loss=True)
     batch = dict(collate([{k: v for k, v in dict(row).items() if k != "weight"} for row in run.dev.dataset]))

@@ -11,7 +11,7 @@ from typing import Any
 from llm_judge.compile import EXCEPT, NO, YES
 from llm_judge.engines.tokens import ChatFrame, ChatTokens, tokens_and_frame
 from llm_judge.finetune.data_files import TokenCounter, write_rows
-from llm_judge.finetune.training_rows import Contrast, Kind, TrainingRow, Variant, user_message
+from llm_judge.finetune.training_rows import Contrast, Kind, TrainingRow, Variant
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 PICTURE = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
@@ -103,7 +103,7 @@ def tiny_qwen_vl(folder: Path) -> Path:
         "num_attention_heads": 2,
         "num_key_value_heads": 1,
         "max_position_embeddings": 512,
-        "initializer_range": 0.3,
+        "initializer_range": 0.2,
         "tie_word_embeddings": True,
         "rope_parameters": {"rope_type": "default", "mrope_section": [4, 6, 6], "rope_theta": 10_000.0},
         "bos_token_id": 1,
@@ -142,7 +142,8 @@ def training_rows(number: int, seed: int) -> dict[str, list[TrainingRow]]:
         kind = (Kind.AREA, Kind.RULE, Kind.EXEMPTION)[count % 3]
         read = TrainingRow(
             prefix="You check content.",
-            user=user_message(body, "Plants: yes or no?"),
+            body=body,
+            question="Plants: yes or no?",
             answer=right,
             kind=kind,
             key="garden/plants",
@@ -165,9 +166,7 @@ def training_rows(number: int, seed: int) -> dict[str, list[TrainingRow]]:
             }
             text = json.dumps(reply, separators=(",", ":"))
             found["explanations"].append(
-                replace(
-                    read, user=user_message(body, "In JSON."), answer=text, kind=Kind.EXPLANATION, labels=()
-                )
+                replace(read, question="In JSON.", answer=text, kind=Kind.EXPLANATION, labels=())
             )
     return found
 

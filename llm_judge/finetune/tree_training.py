@@ -1,27 +1,20 @@
 """LoRA fine-tuning on token trees: read top to bottom.
 
-    llm-judge finetune data --data DATA_FOLDER --out ROWS_FOLDER
-    python -m llm_judge.finetune.train MODEL_FOLDER ROWS_FOLDER OUT_FOLDER
-
 A pack is one content with its questions behind it, all behind one cached policy prefix (trees.py), so one
 forward pass trains what serving reads. Loss is cross-entropy at the answer over the full vocabulary: that
-is what makes label mass mean something. A run that was killed goes on from its last checkpoint when it is
-started again.
+is what makes label mass mean something.
 
 The model always computes with merged weights, as it is served (merged_lora.py). Keys and values of the
 prefix are computed with the current weights but without a gradient, and are reused for a few steps. Layers
-under ``--first-layer`` keep the factors they start with: they need no backward pass, so a step costs less.
+under ``first_layer`` keep the factors they start with: they need no backward pass, so a step costs less.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import random
-import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,130 +23,164 @@ import numpy as np
 from llm_judge.compile import EXCEPT, NO, YES
 from llm_judge.engines.allocator import keep_freed_memory
 from llm_judge.engines.tokens import tokens_and_frame
-from llm_judge.errors import JudgeError
+from llm_judge.errors import UsageError
+from llm_judge.finetune.base_model import ADAPTER_WEIGHTS, BaseModel, quiet_libraries
 from llm_judge.finetune.merged_lora import MergedLora
+from llm_judge.finetune.training_folder import RunFolder, recipe_digest
 from llm_judge.finetune.tree_checkpoint import Standing, load_checkpoint, save_checkpoint
+from llm_judge.finetune.tree_recipe import TreeRecipe
 from llm_judge.finetune.trees import EXPLANATION, Trees, read_trees
 from llm_judge.packaged import file_sha256
 
 ATTENTION = "llm_judge_train"
 TRAIN_FILES = ("reads.parquet", "explanations.parquet")
 DEV_FILE = "dev_reads.parquet"
-CHECKPOINT = "checkpoint"
+TOLD_EVERY = 25  # steps
 CHECKPOINT_PREFIXES = 6  # a checkpoint each time prefixes were computed so often
 BATCHES_OF_A_STEP = 2
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Every setting of a run."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("model", type=Path, help="folder of the converted packaged model")
-    parser.add_argument("rows", type=Path, help="folder from `llm-judge finetune data`")
-    parser.add_argument("out", type=Path, help="adapter folder to write")
-    # Optimisation
-    parser.add_argument("--epochs", type=float, default=1)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--end-rate", type=float, default=0.05, help="share of the rate left at the end")
-    parser.add_argument("--warmup", type=int, default=20, help="steps")
-    parser.add_argument("--tokens-per-step", type=int, default=2048, help="padding included")
-    parser.add_argument("--explanation-weight", type=float, default=0.25, help="of each explanation token")
-    parser.add_argument("--rank", type=int, default=16)
-    parser.add_argument("--first-layer", type=int, default=0, help="layers under this one stay as they are")
-    parser.add_argument("--prefix-steps", type=int, default=8, help="steps a computed prefix is reused for")
-    # Runtime
-    parser.add_argument("--start-from", type=Path, help="go on from this adapter")
-    parser.add_argument("--dev-answers", type=int, default=1500, help="measured before and after, at least")
-    parser.add_argument("--seed", type=int, default=1)
-    return parser
+class TreeTraining:
+    """One run, from where its last checkpoint stands.
 
+    Args:
+        recipe: settings; ``data`` is given.
+        tell: shows a line to people.
 
-def main() -> None:
-    """Train, measure on dev before and after, save the adapter and what it was trained with."""
-    options = make_parser().parse_args()
-    try:
-        Training(options).run()
-    except JudgeError as error:
-        hint = f"\n  = help: {error.hint}" if error.hint else ""
-        raise SystemExit(f"error: {error.message}{hint}") from None
+    Raises:
+        UsageError: model, data or the adapter to start from are missing or wrong.
+        EngineError: the model's tokenizer or chat template cannot be used.
+    """
 
+    def __init__(self, recipe: TreeRecipe, tell: Callable[[str], None]) -> None:
+        self.recipe, self._tell = recipe, tell
+        self.base = BaseModel.of(recipe.model)
+        tokens, frame = tokens_and_frame(self.base.folder)
+        rows = Path(str(recipe.data))
+        self._trees = read_trees([rows / name for name in TRAIN_FILES], tokens, frame)
+        dev = read_trees([rows / DEV_FILE], tokens, frame)
+        self._dev = dev.sample(recipe.dev_answers, seed=1)
+        self._labels = [tokens.label_id(word) for word in (YES, NO, EXCEPT)]
+        steps = steps_of(self._trees, recipe.tokens_per_step, recipe.epochs, recipe.seed)
+        self._steps = steps[: recipe.max_steps or None]
+        self._digests = {name: file_sha256(rows / name) for name in (*TRAIN_FILES, DEV_FILE)}
 
-class Training:
-    """One run, from where its last checkpoint stands."""
+    def run(self, out: Path, resume: bool) -> dict[str, Any]:
+        """Take all steps that are left; write the adapter and ``training.json``.
 
-    def __init__(self, options: argparse.Namespace) -> None:
+        Args:
+            out: folder of the run.
+            resume: whether to go on with a run that was killed.
+
+        Returns:
+            The record, as ``training.json`` has it.
+
+        Raises:
+            UsageError: ``out`` or the checkpoint in it cannot be used.
+            OutputError: something cannot be written.
+        """
+        import torch
+
+        folder = RunFolder(out, self._inputs())
+        folder.claim(resume)
+        standing = folder.checkpoints / "standing"
+        model, lora, optimiser = self._loaded()
+        at = load_checkpoint(standing, lora.factors, optimiser) if resume else None
+        lora.merge()
+        before = at.before if at else measure(model, self._dev, self._labels)
+        self._tell(f"{len(self._trees)} contents, {self._trees.tokens} tokens, {len(self._steps)} steps")
+        losses = list(at.losses) if at else []
+        started = time.monotonic() - (at.seconds if at else 0)
+        prefixes = Prefixes(model, self._trees, self.recipe.prefix_steps)
+        for step in range(len(losses), len(self._steps)):
+            self._set_rate(optimiser, step)
+            batches = self._steps[step]
+            weight = self.recipe.explanation_weight
+            losses.append(step_loss(model, self._trees, batches, prefixes.at(step), weight))
+            lora.collect_gradients()
+            torch.nn.utils.clip_grad_norm_(lora.factors, 1.0)
+            optimiser.step()
+            lora.merge()
+            done, spent = step + 1, time.monotonic() - started
+            if done % TOLD_EVERY == 0:
+                self._tell(self._progress(losses, spent))
+            # Where prefixes are computed anew anyway, so that going on from here changes nothing.
+            if done % (CHECKPOINT_PREFIXES * self.recipe.prefix_steps) == 0:
+                save_checkpoint(standing, lora.factors, optimiser, Standing(tuple(losses), spent, before))
+        seconds = time.monotonic() - started
+        lora.save(folder.checkpoints / "adapter")
+        record = self._record(before, measure(model, self._dev, self._labels), losses, seconds)
+        folder.finish(record, folder.checkpoints / "adapter")
+        return record
+
+    def _loaded(self) -> tuple[Any, MergedLora, Any]:
         import torch
         from transformers import AutoModelForCausalLM
 
         keep_freed_memory()
-        torch.manual_seed(options.seed)
+        quiet_libraries()
         register_attention()
-        self._options = options
-        self._settings = {name: str(value) for name, value in vars(options).items()}
-        tokens, frame = tokens_and_frame(options.model)
-        self._trees = read_trees([options.rows / name for name in TRAIN_FILES], tokens, frame)
-        self._dev = read_trees([options.rows / DEV_FILE], tokens, frame).sample(options.dev_answers, seed=1)
-        self._labels = [tokens.label_id(word) for word in (YES, NO, EXCEPT)]
-        self._steps = steps_of(self._trees, options.tokens_per_step, options.epochs, options.seed)
-        self._model = AutoModelForCausalLM.from_pretrained(
-            options.model, dtype=torch.bfloat16, attn_implementation=ATTENTION, local_files_only=True
+        torch.manual_seed(self.recipe.seed)
+        model = AutoModelForCausalLM.from_pretrained(
+            self.base.folder,
+            dtype=torch.bfloat16,
+            attn_implementation=ATTENTION,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
         ).eval()
-        self._lora = MergedLora(self._model, options.rank, options.start_from, options.first_layer)
-        self._optimiser = torch.optim.AdamW(self._lora.factors, lr=options.learning_rate, weight_decay=0.0)
+        start = Path(self.recipe.start_from) if self.recipe.start_from else None
+        lora = MergedLora(model, self.recipe.rank, start, self.recipe.first_layer)
+        rate = self.recipe.learning_rate
+        return model, lora, torch.optim.AdamW(lora.factors, lr=rate, weight_decay=0.0)
 
-    def run(self) -> None:
-        """Take all steps that are left."""
-        options, lora = self._options, self._lora
-        at = load_checkpoint(options.out / CHECKPOINT, lora.factors, self._optimiser, self._settings)
-        lora.merge()
-        before = at.before if at else measure(self._model, self._dev, self._labels)
-        print(f"{len(self._trees)} packs, {self._trees.tokens} tokens, dev before {before}", flush=True)
-        losses = list(at.losses) if at else []
-        started = time.monotonic() - (at.seconds if at else 0)
-        prefixes = Prefixes(self._model, self._trees, options.prefix_steps)
-        for step in range(len(losses), len(self._steps)):
-            losses.append(self._step(step, prefixes.at(step)))
-            done, spent = step + 1, time.monotonic() - started
-            if done % 25 == 0:
-                mean = float(np.mean(losses[-25:]))
-                print(f"step {done}/{len(self._steps)} loss {mean:.4f} {spent:.0f} s", flush=True)
-            # Where prefixes are computed anew anyway, so that going on from here changes nothing.
-            if done % (CHECKPOINT_PREFIXES * options.prefix_steps) == 0:
-                here = Standing(done, tuple(losses), spent, before, self._settings)
-                save_checkpoint(options.out / CHECKPOINT, lora.factors, self._optimiser, here)
-        self._finish(before, losses, time.monotonic() - started)
+    def _set_rate(self, optimiser: Any, step: int) -> None:
+        recipe = self.recipe
+        share = schedule(step, len(self._steps), recipe.warmup_steps, recipe.end_rate)
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.learning_rate * share
 
-    def _step(self, step: int, prefixes: Prefixes) -> float:
+    def _progress(self, losses: Sequence[float], spent: float) -> str:
+        done, left = len(losses), len(self._steps) - len(losses)
+        minutes = spent / done * left / 60
+        mean = float(np.mean(losses[-TOLD_EVERY:]))
+        return f"step {done} of {len(self._steps)}: loss {mean:.4f}, {minutes:.0f} min left"
+
+    def _inputs(self) -> dict[str, Any]:
+        start = self.recipe.start_from
+        weights = Path(start) / ADAPTER_WEIGHTS if start else None
+        if weights and not weights.is_file():
+            raise UsageError(
+                f"there is no adapter in `{start}`", "give a folder with adapter_model.safetensors"
+            )
+        return {
+            "recipe": recipe_digest(self.recipe),
+            "data": self._digests,
+            "base": self.base.digest,
+            "start_from": file_sha256(weights) if weights else None,
+        }
+
+    def _record(
+        self,
+        before: Mapping[str, float],
+        after: Mapping[str, float],
+        losses: Sequence[float],
+        seconds: float,
+    ) -> dict[str, Any]:
         import torch
 
-        options = self._options
-        share = schedule(step, len(self._steps), options.warmup, options.end_rate)
-        for group in self._optimiser.param_groups:
-            group["lr"] = options.learning_rate * share
-        loss = step_loss(self._model, self._trees, self._steps[step], prefixes, options.explanation_weight)
-        self._lora.collect_gradients()
-        torch.nn.utils.clip_grad_norm_(self._lora.factors, 1.0)
-        self._optimiser.step()
-        self._lora.merge()
-        return loss
-
-    def _finish(self, before: Mapping[str, float], losses: Sequence[float], seconds: float) -> None:
-        after = measure(self._model, self._dev, self._labels)
-        print(f"dev after {after}", flush=True)
-        options = self._options
-        self._lora.save(options.out)
-        report = {
-            "settings": self._settings,
-            "rows": {name: file_sha256(options.rows / name) for name in (*TRAIN_FILES, DEV_FILE)},
-            "steps": len(self._steps),
+        left_out = {"data", "out", "model", "start_from"}
+        return {
+            "stage": self.recipe.stage,
+            "model": self.base.name,
+            "recipe": self.recipe.model_dump(mode="json", by_alias=True, exclude=left_out),
+            "steps": len(losses),
             "seconds": round(seconds),
-            "dev_before": before,
-            "dev_after": after,
+            "hardware": {"cpu_threads": torch.get_num_threads()},
+            "dev_before": dict(before),
+            "dev_after": dict(after),
             "losses": [round(loss, 4) for loss in losses],
         }
-        (options.out / "training.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        shutil.rmtree(options.out / CHECKPOINT, ignore_errors=True)
 
 
 def schedule(step: int, steps: int, warmup: int, end: float) -> float:
@@ -312,7 +339,3 @@ def auroc(truth: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> float:
         return math.nan
     below = np.searchsorted(negative, positive, "left") + np.searchsorted(negative, positive, "right")
     return float(below.mean() / 2 / len(negative))
-
-
-if __name__ == "__main__":
-    main()

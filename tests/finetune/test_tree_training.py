@@ -14,7 +14,7 @@ import pytest
 from tree_rows import asked, write_rows_folder
 
 from llm_judge.engines.tokens import packaged_definition
-from llm_judge.finetune import train
+from llm_judge.finetune import tree_training as train
 from llm_judge.finetune.merged_lora import MergedLora
 from llm_judge.finetune.trees import EXPLANATION, Pack, Trees
 
@@ -103,29 +103,24 @@ def run(tmp_path: Path) -> Any:
     (model / "tokenizer_config.json").write_text('{"eos_token": "<|im_end|>"}', encoding="utf-8")
     (model / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
     write_rows_folder(rows, [asked("yes"), asked("no", "Is it blue?")] * 8)
-    settings = ["--learning-rate", "0.01", "--tokens-per-step", "64", "--warmup", "2", "--prefix-steps", "1"]
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "schema: 1\nstage: tree\nlearning_rate: 0.01\ntokens_per_step: 64\nwarmup_steps: 2\nprefix_steps: 1\n"
+        "rank: 8\ndev_answers: 16\n",
+        encoding="utf-8",
+    )
 
-    def start(out: str, *more: str, kill_at: int = 0) -> Any:
-        command = [
-            sys.executable,
-            "-m",
-            "llm_judge.finetune.train",
-            str(model),
-            str(rows),
-            str(tmp_path / out),
-        ]
-        process = subprocess.Popen(
-            [*command, "--rank", "8", *settings, *more],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        if kill_at:
-            while not (tmp_path / out / "checkpoint").exists() and process.poll() is None:
-                time.sleep(0.01)
+    def start(out: str, *more: str, kill: bool = False) -> Any:
+        command = [sys.executable, "-m", "llm_judge", "finetune", "tree", str(recipe), "--model", str(model)]
+        command += ["--data", str(rows), "--out", str(tmp_path / out), *more]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        standing = tmp_path / out / "checkpoints" / "standing"
+        while kill and not standing.exists() and process.poll() is None:
+            time.sleep(0.005)
+        if kill:
             process.kill()
         _, errors = process.communicate()
-        if kill_at:
+        if kill:
             return None
         assert process.returncode == 0, errors
         return json.loads((tmp_path / out / "training.json").read_text())
@@ -142,8 +137,8 @@ def test_steps_lower_the_loss_and_another_run_starts_from_the_adapter(run: Any, 
 
 def test_a_killed_run_goes_on_to_the_same_losses(run: Any) -> None:
     whole = run("whole", "--epochs", "30")
-    run("killed", "--epochs", "30", kill_at=6)
-    assert run("killed", "--epochs", "30")["losses"] == whole["losses"]
+    run("killed", "--epochs", "30", kill=True)
+    assert run("killed", "--epochs", "30", "--resume")["losses"] == whole["losses"]
 
 
 def test_layers_under_the_first_stay_as_they_are() -> None:
