@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import typer
 
 from llm_judge.cli import records_files as files_command
 from llm_judge.cli import records_keep as keep_command
 from llm_judge.cli import records_replay as replay_command
 from llm_judge.cli import records_show as show_command
-from llm_judge.errors import UsageError
-
-_NEEDED = ("sqlalchemy", "alembic")
+from llm_judge.cli.records_options import require_extra
 
 app = typer.Typer(
     help="Keep decisions in a database whose every change shows; review, find, replay and erase them.",
@@ -27,9 +23,7 @@ def check_extra() -> None:
 
     The store is a file (SQLite) or postgresql://user@host/name, given by --store or LLM_JUDGE_STORE.
     """
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise UsageError(f"the record store needs {', '.join(missing)}", "pip install 'llm-judge[store]'")
+    require_extra()
 
 
 app.command("import")(files_command.import_)

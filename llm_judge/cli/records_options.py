@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from llm_judge.store.lookups import Filter
 
 WAIT_S = 10.0
+_NEEDED = ("sqlalchemy", "alembic")
 
 Store = Annotated[
     str | None,
@@ -60,6 +62,13 @@ Since = Annotated[
 ]
 Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Decided before this time.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+
+
+def require_extra() -> None:
+    """Raise ``UsageError`` where the packages of the store are not installed."""
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"the record store needs {', '.join(missing)}", "pip install 'llm-judge[store]'")
 
 
 def open_store(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,12 +10,14 @@ import typer
 
 from llm_judge.cli import serve_keys
 from llm_judge.cli.options import BundleFolder, CalibrationFile, EngineSpec, Only, Policies, warn_of_gaps
+from llm_judge.cli.records_options import Store, open_store, require_extra
 from llm_judge.errors import UsageError
 
 if TYPE_CHECKING:
     from llm_judge.service.guidelines import Guidelines
     from llm_judge.service.settings import ServiceSettings
     from llm_judge.service.state import Service
+    from llm_judge.store.decision_store import DecisionStore
 
 app = typer.Typer(
     help="Answer judge requests over HTTP.", invoke_without_command=True, rich_markup_mode="rich"
@@ -23,6 +26,7 @@ app = typer.Typer(
 app.add_typer(serve_keys.app, name="keys")
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_STORE_WAIT_S = 2.0  # a client waits for it: longer, and its deadline says less than a 503 does
 
 
 @app.callback(invoke_without_command=True)
@@ -43,6 +47,11 @@ def serve(
     ] = None,
     no_auth: Annotated[
         bool, typer.Option("--no-auth", help="Answer without API keys on other addresses than loopback too.")
+    ] = False,
+    store: Store = None,
+    store_content: Annotated[
+        bool,
+        typer.Option("--store-content", help="Keep content, quotes and rationales in --store too."),
     ] = False,
     tls_cert: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Certificate chain in PEM; serves HTTPS.")
@@ -83,6 +92,8 @@ def serve(
 
       llm-judge serve
 
+      llm-judge serve --store decisions.sqlite3
+
       llm-judge serve --keys keys.json --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
     """
     if context.invoked_subcommand is not None:
@@ -110,10 +121,23 @@ def serve(
         limits=Limits(text_bytes=max_text_bytes),
     )
     guidelines = _guidelines(policies, only, bundle)
-    service = _build(guidelines, engine, calibration, settings, canary, keys)
     from llm_judge.service.server import serve as run
 
-    run(service, host, port, tls_cert=tls_cert, tls_key=tls_key, log_level=log_level, say=_say_ready)
+    with _records(store, store_content) as records:
+        service = _build(guidelines, engine, calibration, settings, canary, keys, records)
+        run(service, host, port, tls_cert=tls_cert, tls_key=tls_key, log_level=log_level, say=_say_ready)
+
+
+def _records(store: str | None, store_content: bool) -> AbstractContextManager[DecisionStore | None]:
+    """The store that is asked for, made if need be, or nothing."""
+    if store is not None:
+        require_extra()
+        opened = open_store(store, _STORE_WAIT_S, create=True, store_content=store_content)
+        typer.echo(f"every decision is kept in {opened.database.name}", err=True)
+        return opened
+    if store_content:
+        raise UsageError("--store-content needs --store", "name the store to keep it in")
+    return nullcontext()
 
 
 def _require_extra() -> None:
@@ -144,6 +168,7 @@ def _build(
     settings: ServiceSettings,
     canary: Path | None,
     keys: Path | None,
+    records: DecisionStore | None,
 ) -> Service:
     from llm_judge.calibration import read_calibration
     from llm_judge.engines.open import open_engine
@@ -158,7 +183,7 @@ def _build(
     calibrated = None if calibration is None else read_calibration(calibration)
     judges = Judges(guidelines, open_engine(engine), JudgeSettings(calibration=calibrated))
     warn_of_gaps(judges.plain.gaps)
-    return build(judges, settings, canaries=canaries, keys=ring)
+    return build(judges, settings, records, canaries, ring)
 
 
 def _say_ready(url: str) -> None:

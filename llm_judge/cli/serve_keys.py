@@ -28,7 +28,9 @@ def create(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="SCOPE", help="`judge`, `policies` or `metrics`; judge and policies if left out."
+            metavar="SCOPE",
+            help="`judge`, `policies`, `metrics`, `decisions` (read and replay what is kept) or `reviews`; "
+            "judge and policies if left out.",
         ),
     ] = None,
     days: Days = 365,

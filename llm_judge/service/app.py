@@ -16,8 +16,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from llm_judge import __version__
-from llm_judge.service import routes_health, routes_judge, routes_moderations, routes_policies
+from llm_judge.service import (
+    routes_decisions,
+    routes_health,
+    routes_judge,
+    routes_moderations,
+    routes_policies,
+)
 from llm_judge.service.access import caller_with
+from llm_judge.service.decisions import ReplayRequest, ReviewRequest
 from llm_judge.service.exchange import Exchange, answer_of
 from llm_judge.service.keys import Scope
 from llm_judge.service.moderation import ModerationRequest
@@ -36,8 +43,13 @@ _SCOPES = (
     (routes_policies.router, Scope.POLICIES),
     (routes_health.measured, Scope.METRICS),
 )
+_OF_RECORDS = (
+    (routes_decisions.router, Scope.DECISIONS),
+    (routes_decisions.reviewing, Scope.REVIEWS),
+)
 _BEARER = HTTPBearer(auto_error=False, description="An API key, where the service asks for one.")
 _READ_BY_HAND = (JudgeRequest, BatchRequest, ModerationRequest)
+_READ_OF_RECORDS = (ReplayRequest, ReviewRequest)
 
 
 def create_app(service: Service) -> FastAPI:
@@ -52,14 +64,19 @@ def create_app(service: Service) -> FastAPI:
             rechecking.cancel()
             await asyncio.gather(rechecking, return_exceptions=True)
 
-    app = bare_app(lifespan)
+    app = bare_app(lifespan, keeps_records=service.records is not None)
     app.state.service = service
     app.add_middleware(Exchange, metrics=service.metrics)
     return app
 
 
-def bare_app(lifespan: Any = None) -> FastAPI:
-    """Return the application without a service behind it: enough to describe it, too little to answer."""
+def bare_app(lifespan: Any = None, *, keeps_records: bool = True) -> FastAPI:
+    """Return the application without a service behind it: enough to describe it, too little to answer.
+
+    Args:
+        lifespan: as FastAPI takes it.
+        keeps_records: whether there are routes to decisions that were kept.
+    """
     app = FastAPI(
         title=_TITLE,
         version=__version__,
@@ -68,12 +85,12 @@ def bare_app(lifespan: Any = None) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
-    for router, scope in _SCOPES:
+    for router, scope in (*_SCOPES, *(_OF_RECORDS if keeps_records else ())):
         app.include_router(router, dependencies=[Depends(caller_with(scope)), Security(_BEARER)])
     app.include_router(routes_health.router)
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_http)
-    app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
+    app.openapi = lambda: openapi(app, keeps_records)  # type: ignore[method-assign]
     return app
 
 
@@ -100,13 +117,14 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     return answer
 
 
-def openapi(app: FastAPI) -> dict[str, Any]:
+def openapi(app: FastAPI, keeps_records: bool) -> dict[str, Any]:
     """Return the OpenAPI of the application, with the bodies that routes read by hand."""
     if app.openapi_schema is None:
         schema = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
-        shapes = [(shape, "validation") for shape in _READ_BY_HAND]
+        read = (*_READ_BY_HAND, *(_READ_OF_RECORDS if keeps_records else ()))
+        shapes = [(shape, "validation") for shape in read]
         _, named = models_json_schema(shapes, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
         schema["components"]["schemas"].update(named["$defs"])
         app.openapi_schema = schema

@@ -167,7 +167,7 @@ class EngineQueue:
             for ticket in batch:
                 self._answer([ticket])
             return
-        _log.error("engine failed", extra={"fields": {"error": type(error).__name__, "said": error.message}})
+        log_error("engine failed", error)
         self._on_engine_error(error)
         _fail(batch, problem_of(error, self._judges.on_error.value))
 
@@ -179,6 +179,11 @@ class EngineQueue:
 def _fail(batch: Sequence[Ticket], problem: Problem) -> None:
     for ticket in batch:
         ticket.answer.set_exception(problem)
+
+
+def log_error(event: str, error: JudgeError) -> None:
+    """Log an error whose message holds no content."""
+    _log.error(event, extra={"fields": {"error": type(error).__name__, "said": error.message}})
 
 
 def log_fault(error: BaseException) -> None:

@@ -8,19 +8,22 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from llm_judge.content.content import Content
 from llm_judge.content.open import from_bytes
 from llm_judge.content.text import from_text
-from llm_judge.errors import JudgeError
+from llm_judge.errors import JudgeError, StoreUnavailable
 from llm_judge.record import DecisionRecord
-from llm_judge.service.engine_queue import EngineQueue, Ticket, log_fault
+from llm_judge.service.engine_queue import EngineQueue, Ticket, log_error, log_fault
 from llm_judge.service.judges import JudgeKey, Judges
+from llm_judge.service.keeping import Keeping, Records
 from llm_judge.service.metrics import Metrics
 from llm_judge.service.problems import Code, Problem, problem_of
 from llm_judge.service.settings import ServiceSettings
@@ -28,14 +31,6 @@ from llm_judge.service.wire import Item, Media, Options
 
 T = TypeVar("T")
 _QUICK_CHARACTERS = 4096  # cutting this much text costs less than handing it to a thread
-
-
-class Records(Protocol):
-    """Where decision records are kept; called from one thread at a time."""
-
-    def put(self, record: DecisionRecord) -> object:
-        """Keep a record for good, or raise."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +46,11 @@ class Wanted:
     id: str | None
     data: str | bytes
     name: str | None = None
+
+    @property
+    def content(self) -> bytes:
+        """The bytes that the digest in its record is of."""
+        return self.data if isinstance(self.data, bytes) else self.data.encode("utf-8", "surrogatepass")
 
 
 class Judging:
@@ -73,14 +73,14 @@ class Judging:
         self.queue = queue
         self.settings = settings
         self.metrics = metrics
-        self._records = records
+        self._keeping = None if records is None else Keeping(records)
         self._perceivers = ThreadPoolExecutor(settings.perceivers, "perceiver")
-        self._keeper = ThreadPoolExecutor(1, "records")
 
     def close(self) -> None:
         """End the threads, after what they are doing."""
         self._perceivers.shutdown(cancel_futures=True)
-        self._keeper.shutdown()
+        if self._keeping is not None:
+            self._keeping.close()
 
     async def decide(
         self, wanted: Sequence[Wanted], key: JudgeKey, asked: frozenset[str] | None, deadline_ms: int
@@ -96,41 +96,87 @@ class Judging:
         Raises:
             Problem: nothing was taken on: overloaded, or stopping.
         """
-        seconds = deadline_ms / 1000
-        self.queue.admit(len(wanted), seconds)
-        try:
-            deadline = time.monotonic() + seconds
-            calls = [self._one(each, key, asked, deadline) for each in wanted]
-            return list(await asyncio.gather(*calls))
-        finally:
-            self.queue.release(len(wanted))
+        with self._admitted(len(wanted), deadline_ms) as deadline:
+            return list(await asyncio.gather(*(self._decide(each, key, asked, deadline) for each in wanted)))
 
-    async def _one(
+    async def judge_again(
+        self, opening: Callable[[], Content], key: JudgeKey, asked: frozenset[str] | None, deadline_ms: int
+    ) -> DecisionRecord:
+        """Judge a content without keeping or counting what comes out: it decides about nothing.
+
+        Args:
+            opening: opens the content; called in another thread.
+            key, asked, deadline_ms: as for ``decide``.
+
+        Raises:
+            Problem: there is no record, and why.
+        """
+
+        async def work(deadline: float) -> DecisionRecord:
+            return await self._judged(await self._elsewhere(opening), key, asked, deadline)
+
+        with self._admitted(1, deadline_ms) as deadline:
+            result = await self._settled(work(deadline), deadline)
+        if isinstance(result, Problem):
+            result.action = None  # nothing waits for an action
+            raise result
+        return result
+
+    @contextmanager
+    def _admitted(self, count: int, deadline_ms: int) -> Iterator[float]:
+        """Hold room for so many items; gives the moment at which nobody wants them any more."""
+        seconds = deadline_ms / 1000
+        self.queue.admit(count, seconds)
+        try:
+            yield time.monotonic() + seconds
+        finally:
+            self.queue.release(count)
+
+    async def _decide(
         self, wanted: Wanted, key: JudgeKey, asked: frozenset[str] | None, deadline: float
     ) -> DecisionRecord | Problem:
+        result = await self._settled(self._answered(wanted, key, asked, deadline), deadline)
+        if isinstance(result, Problem):
+            self.metrics.failed(result)
+        else:
+            self.metrics.decided(result)
+        return result
+
+    async def _answered(
+        self, wanted: Wanted, key: JudgeKey, asked: frozenset[str] | None, deadline: float
+    ) -> DecisionRecord:
+        """Open, judge and keep. The record gets an id of its own: the judge names the question by it, and the
+        same question answered twice is two answers, both of which somebody acts on."""
+        record = await self._judged(await self._open(wanted), key, asked, deadline)
+        record = replace(record, decision_id=secrets.token_hex(16))
+        await self._keep(record, wanted)
+        return record
+
+    async def _judged(
+        self, content: Content, key: JudgeKey, asked: frozenset[str] | None, deadline: float
+    ) -> DecisionRecord:
+        ticket = Ticket(content, key, asked, deadline)
+        self.queue.put(ticket)
+        return await asyncio.wrap_future(ticket.answer)
+
+    async def _settled(
+        self, work: Coroutine[Any, Any, DecisionRecord], deadline: float
+    ) -> DecisionRecord | Problem:
+        """Return what the work gives, or the problem that ended it or its time."""
         action = self.judges.on_error.value
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
-                content = await self._open(wanted)
-                ticket = Ticket(content, key, asked, deadline)
-                self.queue.put(ticket)
-                record = await asyncio.wrap_future(ticket.answer)
-                await self._keep(record)
+                return await work
         except TimeoutError:
             hint = "allow more time, or send less"
-            problem = Problem(Code.DEADLINE_PASSED, Code.DEADLINE_PASSED.meaning, hint, action=action)
+            return Problem(Code.DEADLINE_PASSED, Code.DEADLINE_PASSED.meaning, hint, action=action)
         except JudgeError as error:
-            problem = problem_of(error, action)
+            return problem_of(error, action)
         except Problem as found:
-            problem = found
+            return found
         except Exception as error:  # noqa: BLE001  # a fault of one item is not its neighbours'
             log_fault(error)
-            problem = Problem(Code.INTERNAL, Code.INTERNAL.meaning, action=action)
-        else:
-            self.metrics.decided(record)
-            return record
-        self.metrics.failed(problem)
-        return problem
+            return Problem(Code.INTERNAL, Code.INTERNAL.meaning, action=action)
 
     async def _open(self, wanted: Wanted) -> Content:
         data, limits = wanted.data, self.settings.limits
@@ -143,14 +189,16 @@ class Judging:
     async def _elsewhere(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._perceivers, call)
 
-    async def _keep(self, record: DecisionRecord) -> None:
-        if self._records is None:
+    async def _keep(self, record: DecisionRecord, wanted: Wanted) -> None:
+        if self._keeping is None:
             return
-        loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._keeper, self._records.put, record)
+            await self._keeping.keep(record, wanted.content)
         except Exception as error:  # noqa: BLE001  # whatever a store raises: no record, no answer
-            log_fault(error)
+            if isinstance(error, StoreUnavailable):
+                log_error("record not kept", error)
+            else:
+                log_fault(error)
             hint = "try again; the operator finds the reason in the service's log"
             action = self.judges.on_error.value
             code = Code.RECORD_NOT_KEPT

@@ -34,6 +34,8 @@ class Scope(StrEnum):
     JUDGE = "judge"  # /v1/judge, /v1/judge/batch, /v1/moderations
     POLICIES = "policies"  # /v1/policies
     METRICS = "metrics"  # /metrics
+    DECISIONS = "decisions"  # /v1/decisions/{id} and its replay: what is kept, content in it too
+    REVIEWS = "reviews"  # /v1/decisions/{id}/reviews
 
 
 class Key(BaseModel):

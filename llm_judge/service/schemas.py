@@ -27,10 +27,12 @@ FORM: dict[str, Any] = {
 }
 
 
-def body_of(shape: type[BaseModel], others: dict[str, Any] | None = None) -> dict[str, Any]:
+def body_of(
+    shape: type[BaseModel], others: dict[str, Any] | None = None, *, required: bool = True
+) -> dict[str, Any]:
     """Return the OpenAPI of a JSON body, and of other forms of it."""
     content = {"application/json": {"schema": {"$ref": f"{_REF}{shape.__name__}"}}, **(others or {})}
-    return {"requestBody": {"required": True, "content": content}}
+    return {"requestBody": {"required": required, "content": content}}
 
 
 def problems(*left_out: Code) -> dict[int | str, dict[str, Any]]:

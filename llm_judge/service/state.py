@@ -13,7 +13,8 @@ from llm_judge.service.engine_queue import EngineQueue
 from llm_judge.service.health import PLAIN_CANARY, Canary, Health
 from llm_judge.service.idempotency import Answers
 from llm_judge.service.judges import Judges
-from llm_judge.service.judging import Judging, Records
+from llm_judge.service.judging import Judging
+from llm_judge.service.keeping import Records
 from llm_judge.service.keys import KeyRing
 from llm_judge.service.metrics import Metrics
 from llm_judge.service.quotas import Quotas
@@ -22,7 +23,10 @@ from llm_judge.service.settings import ServiceSettings
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The parts of one service; made by ``build``. Without ``keys`` anybody may call."""
+    """The parts of one service; made by ``build``.
+
+    Without ``keys`` anybody may call; without ``records`` nothing is kept, and no decision can be asked for.
+    """
 
     settings: ServiceSettings
     judges: Judges
@@ -32,11 +36,12 @@ class Service:
     health: Health
     bodies: Bodies
     keys: KeyRing | None
+    records: Records | None
     quotas: Quotas = field(default_factory=Quotas)
     answers: Answers = field(default_factory=Answers)
 
     def close(self) -> None:
-        """Answer what waits and end the threads; the engine is left to whoever opened it."""
+        """Answer what waits and end the threads; engine and store are left to whoever opened them."""
         self.queue.stop(self.settings.drain_seconds)
         self.judging.close()
 
@@ -72,7 +77,7 @@ def build(
     parts.append(Health(queue, canaries))
     judging = Judging(judges, queue, settings, metrics, records)
     queue.start()
-    return Service(settings, judges, queue, judging, metrics, parts[0], Bodies(settings), keys)
+    return Service(settings, judges, queue, judging, metrics, parts[0], Bodies(settings), keys, records)
 
 
 def service_of(request: Request) -> Service:

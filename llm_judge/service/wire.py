@@ -163,7 +163,7 @@ class JudgeReply(_Reply):
     """A decision.
 
     Attributes:
-        decision_id: the same question has the same id.
+        decision_id: names this answer, and the record of it where records are kept.
         action: what to do.
         undecided: true where no rule determined the action and at least one could not be decided.
         fail_mode: set where `on_error` had a say; never silent.

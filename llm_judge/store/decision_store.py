@@ -23,7 +23,7 @@ from llm_judge.store.database import WAIT_S, Database
 from llm_judge.store.entries import New, append, find_entry, lock_head, parsed
 from llm_judge.store.lookups import Filter, decision_row, finding_rows, matching
 from llm_judge.store.record_document import Document, document_of, joined
-from llm_judge.store.reviews import Review, reviews_of
+from llm_judge.store.reviews import Review, add_review, reviews_of
 from llm_judge.store.schema import ensure
 from llm_judge.store.tables import CONTENTS, DECISIONS, ENTRIES, FINDINGS
 
@@ -177,6 +177,10 @@ class DecisionStore:
             .where(DECISIONS.c.decision_id == decision_id)
         )
         return self.database.read(lambda connection: connection.execute(query).scalar_one_or_none())
+
+    def add_review(self, review: Review) -> Review:
+        """Keep what a person says of a decision; raises as ``reviews.add_review`` does."""
+        return add_review(self.database, review)
 
     def _prepared(
         self, record: DecisionRecord | Mapping[str, Any], content: bytes | None

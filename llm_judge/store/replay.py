@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from llm_judge.content.content import Content
+from llm_judge.compile import CompiledPolicy
+from llm_judge.content.content import Content, Modality
+from llm_judge.content.limits import DEFAULT_LIMITS, Limits
 from llm_judge.errors import UsageError
 from llm_judge.judge import Judge
 from llm_judge.record import DecisionRecord
@@ -48,16 +50,17 @@ class Replay:
         return not self.differences
 
 
-def content_of(record: Mapping[str, Any], data: bytes) -> Content:
+def content_of(record: Mapping[str, Any], data: bytes, limits: Limits | None = None) -> Content:
     """Open what was judged again.
 
     Args:
         record: of the decision, as JSON.
         data: the content's bytes (UTF-8 of a text that was given directly).
+        limits: caps on it; those of ``llm-judge judge`` if left out, and none on such a text.
 
     Raises:
         UsageError: nothing was judged, or ``data`` is something else.
-        ContentError, PackageError: it cannot be read on this machine.
+        ContentError, PackageError: it cannot be read on this machine, or is over a cap.
     """
     from llm_judge.content.open import from_bytes
     from llm_judge.content.text import from_text
@@ -74,8 +77,9 @@ def content_of(record: Mapping[str, Any], data: bytes) -> Content:
             "its SHA-256 is not the one in the record",
         )
     if item["modality"] == "text" and item["source"] is None:
-        return from_text(data.decode("utf-8", "surrogatepass"), item["id"], max_bytes=len(data))
-    return from_bytes(data, item["id"], item["source"])
+        cap = len(data) if limits is None else limits.text_bytes
+        return from_text(data.decode("utf-8", "surrogatepass"), item["id"], max_bytes=cap)
+    return from_bytes(data, item["id"], item["source"], limits=limits or DEFAULT_LIMITS)
 
 
 def replay(judge: Judge, record: Mapping[str, Any], content: Content) -> Replay:
@@ -84,21 +88,24 @@ def replay(judge: Judge, record: Mapping[str, Any], content: Content) -> Replay:
     Raises:
         EngineError: the engine cannot answer.
     """
+    (now,) = judge.judge_batch([content], [asked_of(judge.compiled, record, content.modality)])
+    return compare(record, now)
+
+
+def asked_of(
+    compiled: CompiledPolicy, record: Mapping[str, Any], modality: Modality
+) -> frozenset[str] | None:
+    """Return which policies a decision asked about, None for all that apply to this kind of content."""
     policies = {verdict["rule"].partition("#")[0] for verdict in record["verdicts"]}
     policies |= {area["area"] for area in record.get("areas", ())}
     applying = {
-        area.policy.policy
-        for area in judge.compiled.areas
-        if any(rule.applies_to(content.modality) for rule in area.rules)
+        area.policy.policy for area in compiled.areas if any(rule.applies_to(modality) for rule in area.rules)
     }
-    asked = (
-        None if applying <= policies else frozenset(policies)
-    )  # as when all were asked: the id is the same then
-    (now,) = judge.judge_batch([content], [asked])
-    return _compare(record, now)
+    return None if applying <= policies else frozenset(policies)  # all: as asked, so the id is the same
 
 
-def _compare(then: Mapping[str, Any], now: DecisionRecord) -> Replay:
+def compare(then: Mapping[str, Any], now: DecisionRecord) -> Replay:
+    """Say what differs between a decision, as JSON, and another on the same content."""
     after = now.as_json()
     differences = [*_of("action", then["action"], after["action"]), *_of_decision(then, after)]
     before_rules, after_rules = _rules(then), _rules(after)

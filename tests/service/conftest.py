@@ -9,15 +9,17 @@ import pytest
 from serving import HeldEngine, running, scripted, service_with
 
 from llm_judge.service.state import Service
+from llm_judge.store.decision_store import DecisionStore
 
 
 @pytest.fixture(scope="session")
-def service() -> Iterator[Service]:
-    """One service for all tests that only ask."""
-    built = service_with(scripted())
-    assert built.health.check() is None
-    yield built
-    built.close()
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service for all tests that only ask; it keeps what it answers."""
+    with DecisionStore(tmp_path_factory.mktemp("records") / "records.sqlite3") as store:
+        built = service_with(scripted(), records=store)
+        assert built.health.check() is None
+        yield built
+        built.close()
 
 
 @pytest.fixture(scope="session")

@@ -53,9 +53,9 @@ def test_what_could_not_be_told_is_never_allow_in_silence(client: httpx.Client) 
     )
 
 
-def test_the_same_question_has_the_same_decision_id(client: httpx.Client) -> None:
+def test_each_answer_has_a_decision_id_of_its_own(client: httpx.Client) -> None:
     one, other = judged(client, id="a", text=FIRES_ON), judged(client, id="a", text=FIRES_ON)
-    assert one.decision_id == other.decision_id and one.request_id != other.request_id
+    assert one.decision_id != other.decision_id and one.request_id != other.request_id
 
 
 def test_only_the_policies_asked_for_are_asked(client: httpx.Client) -> None:

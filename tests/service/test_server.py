@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import ssl
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -20,29 +17,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "cli"))
-from cli_runs import FIRES, POLICY, SCRIPT
+from processes import FIRES, address_in, start
 
 Started = tuple[subprocess.Popen[bytes], str, Path]
-
-
-def start(folder: Path, *words: str) -> tuple[subprocess.Popen[bytes], Path]:
-    (folder / "sales.yaml").write_text(POLICY)
-    (folder / "script.json").write_text(json.dumps(SCRIPT))
-    log = folder / "log.txt"
-    command = [sys.executable, "-m", "llm_judge", "serve", "-p", "sales.yaml", "-e", "scripted:script.json"]
-    with log.open("wb") as stream:
-        return subprocess.Popen([*command, "--port", "0", *words], cwd=folder, stderr=stream), log
-
-
-def address_in(log: Path, process: subprocess.Popen[bytes]) -> str:
-    """Wait for the line that says where the service answers."""
-    ends = time.monotonic() + 60
-    while not (found := re.search(r"https?://[^ ]+:\d+", log.read_text())):
-        assert process.poll() is None and time.monotonic() < ends, log.read_text()
-        time.sleep(0.05)
-    return found[0]
 
 
 @pytest.fixture
@@ -85,6 +62,9 @@ def test_it_answers_logs_no_content_and_stops_with_zero(started: Started) -> Non
         (["--log-level", "loud"], "--log-level"),
         (["--canary", "none.jsonl"], "canaries"),
         (["--host", "192.0.2.1", "--no-auth"], "cannot listen"),
+        (["--store-content"], "--store-content needs --store"),
+        (["--store", "none/records.sqlite3"], "record store"),
+        (["--store", "mysql://db/x"], "record store"),
     ],
 )
 def test_it_refuses_to_start_with_one_line_and_its_fix(tmp_path: Path, words: list[str], told: str) -> None:

@@ -6,27 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from postgres_server import PostgresServer, programs
 
 from llm_judge.store.decision_store import DecisionStore
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    folder = programs()
-    if folder is None:
-        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    server = PostgresServer(folder)
-    yield server
-    server.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A file or address of an empty database."""
-    if request.param == "sqlite":
-        return str(tmp_path / "records.sqlite3")
-    return str(request.getfixturevalue("postgres").new_database())
 
 
 @pytest.fixture
