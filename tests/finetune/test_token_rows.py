@@ -10,7 +10,7 @@ from samples import make_content, make_policy, make_rule
 from tiny_models import tiny_tokens, tokenizer_files, training_rows
 
 from llm_judge.compile import TargetModel, compile_policies
-from llm_judge.engines.tokens import BETWEEN, ChatFrame, packaged_tokens
+from llm_judge.engines.tokens import BETWEEN, ChatFrame, ChatTokens, packaged_tokens
 from llm_judge.errors import UsageError
 from llm_judge.finetune.base_model import Encoder
 from llm_judge.finetune.data_files import TokenCounter, write_rows
@@ -73,7 +73,7 @@ def test_a_tokenizer_that_joins_a_full_stop_and_a_blank_line_is_kept_from_it() -
     )
     tokenizer.train_from_iterator([".\n\n"] * 9, trainer)
     tokens, frame = ChatTokens(tokenizer.to_str(), "<|im_end|>"), ChatFrame("", "\n", "\n")
-    found = Encoder(tokens, frame).prompt("You.", user_message("Measured: loud.", "Yes or no?"))
+    found = Encoder(tokens, frame).prompt("You.", f"Measured: loud.{BETWEEN}Yes or no?")
     assert found == frame.prompt_ids(tokens, Prompt("You.", "Measured: loud."), "Yes or no?")
     assert found != tokens.encode("You.\nMeasured: loud.\n\nYes or no?\n")
 
