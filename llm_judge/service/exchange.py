@@ -111,6 +111,16 @@ def answer_of(problem: Problem, request_id: str) -> Response:
     return json_answer({"error": problem.as_json(request_id)}, problem.code.status, problem.headers())
 
 
+def _event(message: str) -> dict[str, str]:
+    """What happened. The server hands tracebacks on as text, whose last line may hold content."""
+    if not message.lstrip().startswith("Traceback"):
+        return {"event": message}
+    return {
+        "event": "server stopped an exchange",
+        "error": message.strip().splitlines()[-1].partition(":")[0],
+    }
+
+
 class JsonLines(logging.Formatter):
     """One JSON object a log line; control characters are escaped, so no words can fake a line."""
 
@@ -119,7 +129,7 @@ class JsonLines(logging.Formatter):
         line = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname.lower(),
-            "event": record.getMessage(),
+            **_event(record.getMessage()),
             **getattr(record, "fields", {}),
         }
         if record.exc_info and record.exc_info[0] is not None:

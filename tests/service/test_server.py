@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import ssl
 import subprocess
@@ -18,6 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from processes import FIRES, address_in, start
+
+from llm_judge.service.exchange import JsonLines
 
 Started = tuple[subprocess.Popen[bytes], str, Path]
 
@@ -50,6 +53,21 @@ def test_it_answers_logs_no_content_and_stops_with_zero(started: Started) -> Non
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     asked = [line for line in lines if line.get("request_id") == "mine-1"]
     assert [(line["route"], line["status"], line["code"]) for line in asked] == [("/v1/judge", 200, "ok")]
+
+
+def test_a_second_ctrl_c_stops_at_once_without_a_traceback(started: Started) -> None:
+    process, _, log = started
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+    process.wait(20)
+    assert "Traceback" not in log.read_text()
+
+
+def test_a_traceback_of_the_server_is_told_by_its_kind_alone() -> None:
+    said = "Traceback (most recent call last):\n  File x\nKeyError: 'secret'\n"
+    line = json.loads(JsonLines().format(logging.makeLogRecord({"msg": said, "levelname": "ERROR"})))
+    assert (line["event"], line["error"]) == ("server stopped an exchange", "KeyError")
+    assert "secret" not in json.dumps(line)
 
 
 @pytest.mark.parametrize(
