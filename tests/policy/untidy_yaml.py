@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+import yaml
 from hypothesis import strategies as st
 
 from llm_judge.policy.scalar import block_lines, double_quoted, is_plain
@@ -90,7 +91,9 @@ class Untidy:
     def text(self, data: dict[str, Any]) -> str:
         end = self.random.choice(["\n", "\n", "\r\n"])
         lines = [*self._strewn(0), *self._mapping(data, 0), *self._strewn(0)]
-        return end.join(lines) + self.random.choice([end, "", end * 3])
+        text, last = end.join(lines), self.random.choice([end, "", end * 3])
+        # A block that ends the file loses its last line break where the file has none.
+        return text + (last if last or yaml.safe_load(text) == data else end)
 
     def _comment(self) -> str:
         self.comments.append(f"c{len(self.comments)}")
