@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("trl")
-
+import torch
 from tiny_models import BAD, GOOD, data_folder, tiny_llama, tiny_qwen_vl, write_recipe
 
 from llm_judge.errors import UsageError
@@ -139,7 +139,9 @@ def test_a_killed_run_goes_on_to_the_same_curve_and_the_same_adapter(place: Path
     expected = whole.run(place / f"{stage}-whole", False)
     out = place / f"{stage}-killed"
     command = [sys.executable, "-m", "llm_judge", "finetune", stage, str(recipe), "--out", str(out)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+    # Sums depend on how many threads share them; an earlier test may have set the number in this process.
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
         while not any((out / "checkpoints").glob("checkpoint-[89]/whole")) and process.poll() is None:
             time.sleep(0.01)
         process.kill()
