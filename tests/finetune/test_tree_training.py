@@ -87,6 +87,17 @@ def test_factors_get_the_gradients_that_autograd_would_give() -> None:
     assert all(torch.allclose(one, other, rtol=1e-4) for one, other in zip(found, expected, strict=True))
 
 
+def test_the_loss_weighs_explanations_and_adds_up_over_batches(trees: Trees) -> None:
+    model = tiny_model().to(torch.bfloat16)
+    prefixes = train.Prefixes(model, trees)
+    alone = [train.step_loss(model, trees, [[number]], prefixes, 1.0) for number in (0, 1)]
+    # Two answers of questions weigh 1 each, two tokens of an explanation as much as is said.
+    for weight in (0.0, 0.25, 1.0):
+        together = train.step_loss(model, trees, [[0], [1]], prefixes, weight)
+        expected = (2 * alone[0] + 2 * weight * alone[1]) / (2 + 2 * weight)
+        assert together == pytest.approx(expected, rel=0.01)
+
+
 def test_auroc_by_hand() -> None:
     truth = np.asarray([True, False, True, False])
     assert train.auroc(truth, np.asarray([0.9, 0.1, 0.4, 0.5])) == 0.75
