@@ -88,10 +88,13 @@ def test_factors_get_the_gradients_that_autograd_would_give() -> None:
 
 
 def test_the_loss_weighs_explanations_and_adds_up_over_batches(trees: Trees) -> None:
-    model = tiny_model().to(torch.bfloat16)
+    model = tiny_model()
+    model.lm_head.weight.data *= 100  # so that answers differ in how likely they are
+    model.to(torch.bfloat16)
     prefixes = train.Prefixes(model, trees)
     alone = [train.step_loss(model, trees, [[number]], prefixes, 1.0) for number in (0, 1)]
     # Two answers of questions weigh 1 each, two tokens of an explanation as much as is said.
+    assert abs(alone[0] - alone[1]) > 0.5
     for weight in (0.0, 0.25, 1.0):
         together = train.step_loss(model, trees, [[0], [1]], prefixes, weight)
         expected = (2 * alone[0] + 2 * weight * alone[1]) / (2 + 2 * weight)
