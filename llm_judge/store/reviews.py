@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, insert, select
 
-from llm_judge.errors import UsageError
+from llm_judge.errors import StoreError, UsageError
 from llm_judge.store.chain import Kind
 from llm_judge.store.entries import New, append, find_entry, lock_head, parsed
 from llm_judge.store.lookups import Filter, matching
@@ -172,9 +172,13 @@ def _check(review: Review) -> None:
 
 
 def _review(row: Any) -> Review:
-    payload, private = parsed(row.payload), parsed(row.private)
-    return Review(
-        **{**payload, "verdict": Outcome(payload["verdict"])},
-        note=None if private is None else private["note"],
-        recorded_at=row.recorded_at,
-    )
+    try:
+        payload, private = parsed(row.payload), parsed(row.private)
+        return Review(
+            **{**payload, "verdict": Outcome(payload["verdict"])},
+            note=None if private is None else private["note"],
+            recorded_at=row.recorded_at,
+        )
+    except (KeyError, TypeError, ValueError):
+        message = "a review in the record store is damaged"
+        raise StoreError(message, "`llm-judge records verify` says where") from None

@@ -118,7 +118,7 @@ class _Walk:
 
     def _check_file(self) -> None:
         if self.connection.dialect.name == "sqlite":
-            said = self.connection.execute(text("PRAGMA quick_check(1)")).scalar_one()
+            said = self.connection.execute(text("PRAGMA integrity_check(1)")).scalar_one()
             if said != "ok":
                 self.found.wrong(0, "the file is damaged")
 

@@ -128,7 +128,7 @@ def everything(path: Path) -> list[tuple[object, ...]]:
         ]
 
 
-@settings(max_examples=40)
+@settings(max_examples=60)
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_a_flipped_bit_anywhere_in_the_file_shows_or_is_nowhere_read(
     place: float, bit: int, filled: Path, tmp_path_factory: pytest.TempPathFactory
