@@ -94,10 +94,9 @@ def _steps(send: _Send, shape: type[R], retries: int) -> _Steps[R]:
     """Send, wait and send again until there is an answer that trying again will not change."""
     for tried in range(retries + 1):
         found = yield send
-        error = _error_of(found) if not isinstance(found, _Answer) or found.status != 200 else None
-        if error is None:
-            assert isinstance(found, _Answer)  # noqa: S101  # nothing else is without an error
+        if isinstance(found, _Answer) and found.status == 200:
             return _understood(found, shape)
+        error = _error_of(found)
         if tried == retries or not error.retryable:
             raise error
         asked = float(_retry_after(found)) if isinstance(found, _Answer) else 0.0

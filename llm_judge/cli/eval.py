@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import typer
 
 from llm_judge.cli import eval_baselines as baselines_command
@@ -16,7 +14,7 @@ from llm_judge.cli import eval_report as report_command
 from llm_judge.cli import eval_robustness as robustness_command
 from llm_judge.cli import eval_run as run_command
 from llm_judge.cli import eval_suites as suites_command
-from llm_judge.errors import UsageError
+from llm_judge.cli.extras import require_extra
 
 _NEEDED = ("krippendorff", "matplotlib", "pyarrow", "scipy", "sklearn")
 
@@ -30,9 +28,7 @@ app = typer.Typer(
 @app.callback()
 def check_extra() -> None:
     """Score judges on labelled sets, and compare, calibrate and doubt the scores."""
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise UsageError(f"evaluation needs {', '.join(missing)}", "pip install 'llm-judge[eval]'")
+    require_extra("evaluation", "eval", _NEEDED)
 
 
 app.command("suites")(suites_command.suites)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from llm_judge.cli.eval_report import RunArgument, item_words
+from llm_judge.cli.extras import require_extra
 from llm_judge.cli.options import DataFolder
-from llm_judge.errors import UsageError
 
 
 def inspect(
@@ -32,8 +31,7 @@ def inspect(
 
       inspect view --log-dir logs
     """
-    if find_spec("inspect_ai") is None:
-        raise UsageError("logs of Inspect need inspect-ai", "pip install 'llm-judge[inspect]'")
+    require_extra("a log of Inspect", "inspect", ("inspect_ai",))
     from llm_judge.evals.inspect_log import write_log
     from llm_judge.evals.run_data import read_run
     from llm_judge.evals.run_folder import OUTCOMES

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import typer
 
 from llm_judge.cli import finetune_adapters as adapters_command
@@ -15,7 +13,7 @@ from llm_judge.cli import finetune_grpo as grpo_command
 from llm_judge.cli import finetune_merge as merge_command
 from llm_judge.cli import finetune_sft as sft_command
 from llm_judge.cli import finetune_tree as tree_command
-from llm_judge.errors import UsageError
+from llm_judge.cli.extras import require_extra
 
 _NEEDED = ("pyarrow", "scipy", "sklearn")
 
@@ -27,9 +25,7 @@ app = typer.Typer(
 @app.callback()
 def check_extra() -> None:
     """Make training data and train the judge."""
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise UsageError(f"fine-tuning needs {', '.join(missing)}", "pip install 'llm-judge[train,eval]'")
+    require_extra("fine-tuning", "train", _NEEDED)
 
 
 app.command("data")(data_command.data)

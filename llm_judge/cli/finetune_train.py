@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llm_judge.cli.extras import require_extra
 from llm_judge.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -58,8 +59,6 @@ def train(
         UsageError: something is missing or wrong.
         PolicyError: the recipe is wrong.
     """
-    from importlib.util import find_spec
-
     from llm_judge.finetune.training_recipe import load_training_recipe, recipe_named
 
     said = load_training_recipe(recipe or recipe_named(stage), stage)
@@ -69,8 +68,7 @@ def train(
         raise UsageError("there is no training data", "give its folder with --data")
     if said.out is None and not plan_only:
         raise UsageError("there is no folder to write", "give one with --out")
-    if missing := [name for name in _NEEDED if find_spec(name) is None]:
-        raise UsageError(f"training needs {', '.join(missing)}", "pip install 'llm-judge[train]'")
+    require_extra("training", "train", _NEEDED)
     from llm_judge.finetune.training import Training, tell
 
     training = Training(said, tell)

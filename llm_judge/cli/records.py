@@ -8,7 +8,7 @@ from llm_judge.cli import records_files as files_command
 from llm_judge.cli import records_keep as keep_command
 from llm_judge.cli import records_replay as replay_command
 from llm_judge.cli import records_show as show_command
-from llm_judge.cli.records_options import require_extra
+from llm_judge.cli.records_options import require_store
 
 app = typer.Typer(
     help="Keep decisions in a database whose every change shows; review, find, replay and erase them.",
@@ -23,7 +23,7 @@ def check_extra() -> None:
 
     The store is a file (SQLite) or postgresql://user@host/name, given by --store or LLM_JUDGE_STORE.
     """
-    require_extra()
+    require_store()
 
 
 app.command("import")(files_command.import_)

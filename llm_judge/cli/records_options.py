@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llm_judge.cli.extras import require_extra
 from llm_judge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,11 +64,9 @@ Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Deci
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
 
-def require_extra() -> None:
+def require_store() -> None:
     """Raise ``UsageError`` where the packages of the store are not installed."""
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise UsageError(f"the record store needs {', '.join(missing)}", "pip install 'llm-judge[store]'")
+    require_extra("the record store", "store", _NEEDED)
 
 
 def open_store(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llm_judge.cli import serve_keys
+from llm_judge.cli.extras import require_extra
 from llm_judge.cli.options import BundleFolder, CalibrationFile, EngineSpec, Only, Policies, warn_of_gaps
-from llm_judge.cli.records_options import Store, open_store, require_extra
+from llm_judge.cli.records_options import Store, open_store, require_store
 from llm_judge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ app = typer.Typer(
 
 app.add_typer(serve_keys.app, name="keys")
 
+_NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _STORE_WAIT_S = 2.0  # a client waits for it: longer, and its deadline says less than a 503 does
 
@@ -102,7 +104,7 @@ def serve(
         raise UsageError("--tls-cert and --tls-key go together", "give both, or neither")
     if log_level not in ("debug", "info", "warning", "error"):
         raise UsageError(f"unknown --log-level `{log_level}`", "choose debug, info, warning or error")
-    _require_extra()
+    require_extra("serving", "serve", _NEEDED)
     if host not in _LOOPBACK and keys is None and not no_auth:
         hint = "give --keys FILE; or say --no-auth to do without, or listen on 127.0.0.1"
         raise UsageError(f"anybody could reach {host} without an API key", hint)
@@ -131,24 +133,13 @@ def serve(
 def _records(store: str | None, store_content: bool) -> AbstractContextManager[DecisionStore | None]:
     """The store that is asked for, made if need be, or nothing."""
     if store is not None:
-        require_extra()
+        require_store()
         opened = open_store(store, _STORE_WAIT_S, create=True, store_content=store_content)
         typer.echo(f"every decision is kept in {opened.database.name}", err=True)
         return opened
     if store_content:
         raise UsageError("--store-content needs --store", "name the store to keep it in")
     return nullcontext()
-
-
-def _require_extra() -> None:
-    try:
-        import fastapi  # noqa: F401
-        import prometheus_client  # noqa: F401
-        import python_multipart  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        hint = "pip install 'llm-judge[serve]'"
-        raise UsageError(f"serving needs the package `{error.name}`", hint) from None
 
 
 def _guidelines(policies: Any, only: Any, bundle: Path | None) -> Guidelines:

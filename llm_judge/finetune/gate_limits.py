@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from llm_judge.evals.point_values import Metric
-from llm_judge.policy.load import wrong_files
+from llm_judge.finetune.recipe_file import load_recipe, parse_recipe
 from llm_judge.policy.model import Node
-from llm_judge.policy.shape import shape
 from llm_judge.resources import content_folder
-from llm_judge.source import Source, decode, read
-from llm_judge.strict_yaml import parse
+from llm_judge.source import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from llm_judge.diagnostics import Diagnostic
+    from llm_judge.source import Source, SourceNode
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Nats = Annotated[float, Field(ge=0, le=100)]
@@ -61,25 +61,16 @@ def load_limits(path: Path) -> GateLimits:
     Raises:
         PolicyError: the file cannot be read, or is wrong; ``diagnostics`` holds every problem.
     """
-    text, found = decode(read(path), str(path))
-    limits = None
-    if text is not None:
-        limits, found = parse_limits(text, str(path))
-    if limits is None:
-        raise wrong_files(found)
-    return limits
+    return load_recipe(path, GateLimits, _wrong)
 
 
 def parse_limits(text: str, file: str) -> tuple[GateLimits | None, list[Diagnostic]]:
     """Read the limits from text; None and every problem in file order where anything is wrong."""
-    root, found = parse(text, file)
-    if root is None:
-        return None, found
-    source = Source(file, text)
-    tree, limits, wrong = shape(root, GateLimits, source)
-    found += wrong
-    if limits is not None and not limits.promotion_metric.has_interval:
-        message = f"`{limits.promotion_metric}` has no interval, so no gain of it can be shown"
-        found.append(source.error("P006", tree.span, message, "name another metric"))
-    found.sort(key=lambda diagnostic: diagnostic.span)
-    return (None if found else limits), found
+    return parse_recipe(text, file, GateLimits, _wrong)
+
+
+def _wrong(root: SourceNode, source: Source) -> Iterator[Diagnostic]:
+    metric = root.get("promotion_metric")
+    if metric is not None and metric.text in set(Metric) and not Metric(metric.text).has_interval:
+        message = f"{quoted(metric.text)} has no interval, so no gain of it can be shown"
+        yield source.error("P006", metric.span, message, "name another metric")

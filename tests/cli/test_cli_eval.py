@@ -306,7 +306,7 @@ def test_suites_say_what_no_data_scores(folder: Path, llm_judge: Callable[..., R
 def test_a_missing_extra_is_one_message(
     folder: Path, llm_judge: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llm_judge.cli.eval.find_spec", lambda name: None if name == "sklearn" else name)
+    monkeypatch.setattr("llm_judge.cli.extras.find_spec", lambda name: None if name == "sklearn" else name)
     done = llm_judge("eval", "suites")
     assert done.code == 2
     assert "evaluation needs sklearn" in done.err

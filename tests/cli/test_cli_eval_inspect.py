@@ -120,7 +120,7 @@ def test_inspect_shows_wrong_input_as_one_message(folder: Path, how: dict[str, s
 def test_a_missing_extra_is_one_message(
     folder: Path, llm_judge: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llm_judge.cli.eval_inspect.find_spec", lambda name: None)
+    monkeypatch.setattr("llm_judge.cli.extras.find_spec", lambda name: None if name == "inspect_ai" else name)
     done = llm_judge("eval", "inspect", "nowhere")
     assert done.code == 2
     assert done.err.count("error:") == 1
@@ -130,7 +130,7 @@ def test_a_missing_extra_is_one_message(
 def test_what_is_no_run_is_one_message(
     folder: Path, llm_judge: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llm_judge.cli.eval_inspect.find_spec", lambda name: name)
+    monkeypatch.setattr("llm_judge.cli.extras.find_spec", lambda name: name)
     done = llm_judge("eval", "inspect", "nowhere")
     assert done.code == 2
     assert "`nowhere` is no eval run" in done.err
