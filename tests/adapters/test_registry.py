@@ -47,6 +47,15 @@ def test_an_adapter_is_found_by_name_and_by_digits(registry: AdapterRegistry, tm
         registry.open("current")
 
 
+def test_digits_that_fit_several_adapters_are_refused(registry: AdapterRegistry) -> None:
+    state = registry.state()
+    known = next(iter(state.manifests.values()))
+    twins = state.model_copy(update={"manifests": {"0" * 64: known, "0" * 63 + "1": known}})
+    assert registry.resolve("0" * 64, twins) == "0" * 64
+    with pytest.raises(UsageError, match="`00000000` fits 2 adapters"):
+        registry.resolve("0" * 8, twins)
+
+
 def test_names_are_never_moved_and_may_be_several(registry: AdapterRegistry, tmp_path: Path) -> None:
     registry.add(tmp_path / "one", "again", NOTHING)
     assert registry.state().names_of(adapter_digest(tmp_path / "one")) == ["again", "one"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import text
 from stored_records import TEXT, clear, firing
 
-from llm_judge.errors import UsageError
+from llm_judge.errors import StoreError, UsageError
 from llm_judge.store.decision_store import DecisionStore
 from llm_judge.store.lookups import Filter
 from llm_judge.store.reviews import Review, add_review, overrides_of
@@ -27,6 +28,14 @@ def test_a_review_is_kept_with_what_the_judge_said(store: DecisionStore) -> None
     stored = store.get(FIRES.decision_id)
     assert stored is not None
     assert [(review.rule, review.exemption) for review in stored.reviews] == [(R2, "satire"), (R1, None)]
+
+
+def test_a_damaged_review_is_told_in_one_line(store: DecisionStore) -> None:
+    store.put(FIRES)
+    say(store, R1, Outcome.CLEAR)
+    store.database.write(lambda c: c.execute(text("UPDATE entries SET payload = '{}' WHERE kind = 'review'")))
+    with pytest.raises(StoreError, match="a review in the record store is damaged"):
+        store.get(FIRES.decision_id)
 
 
 def test_the_last_word_counts_and_only_corrections_are_exported(keeping: DecisionStore) -> None:

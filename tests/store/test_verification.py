@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,19 @@ def test_a_changed_character_shows_in_every_cell(filled: Path, tmp_path: Path) -
         database.close()
         assert problems(path), f"{table}.{column}"
     assert len(seen) > 25
+
+
+def test_an_index_that_says_other_than_its_table_shows(filled: Path, tmp_path: Path) -> None:
+    """Look-ups go by indexes: a review that its index does not know is not shown to anybody."""
+    with closing(sqlite3.connect(filled)) as database:
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+        named = "SELECT rootpage FROM sqlite_master WHERE name = 'ix_reviews_decision_id'"
+        (page,) = database.execute(named).fetchone()
+    data = bytearray(filled.read_bytes())
+    data[data.index(FIRES.decision_id.encode(), (page - 1) * size, page * size)] ^= 1
+    path = tmp_path / "a"
+    path.write_bytes(data)
+    assert "the file is damaged" in " ".join(problems(path))
 
 
 def everything(path: Path) -> list[tuple[object, ...]]:
