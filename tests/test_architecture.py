@@ -28,7 +28,7 @@ HEAVY = {"torch", "transformers", "vllm", "numpy", "av", "PIL", "onnxruntime", "
 HEAVY |= {"fastapi", "starlette", "uvicorn", "prometheus_client", "httpx", "python_multipart"}
 HEAVY |= {"trl", "peft", "datasets", "accelerate"}
 HEAVY |= {"scipy", "sklearn", "krippendorff", "matplotlib", "pyarrow", "inspect_ai"}
-HEAVY |= {"sqlalchemy", "alembic", "psycopg"}
+HEAVY |= {"sqlalchemy", "alembic", "psycopg", "opentelemetry"}
 # Modules that Inspect loads to register what they hold: they need its extra, and nothing imports them early.
 FOR_INSPECT = {"llm_judge.evals.inspect_score", "llm_judge.evals.inspect_task"}
 # Programs: nothing but each other imports them, and they are nothing without arrays.

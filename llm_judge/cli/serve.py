@@ -17,6 +17,7 @@ from llm_judge.errors import UsageError
 if TYPE_CHECKING:
     from llm_judge.service.guidelines import Guidelines
     from llm_judge.service.settings import ServiceSettings
+    from llm_judge.service.spans import Spans
     from llm_judge.service.state import Service
     from llm_judge.store.decision_store import DecisionStore
 
@@ -86,6 +87,13 @@ def serve(
         int, typer.Option(min=0, max=3600, metavar="S", help="For requests in hand after SIGTERM.")
     ] = 30,
     log_level: Annotated[str, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")] = "info",
+    otlp_endpoint: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Send traces to this OpenTelemetry collector, by OTLP over HTTP."),
+    ] = None,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Send traces to where OTEL_EXPORTER_OTLP_ENDPOINT says.")
+    ] = False,
 ) -> None:
     """Answer judge requests over HTTP; needs `pip install 'llm-judge[serve]'`.
 
@@ -122,11 +130,12 @@ def serve(
         drain_seconds=drain_seconds,
         limits=Limits(text_bytes=max_text_bytes),
     )
+    spans = _spans(otlp_endpoint) if trace or otlp_endpoint is not None else None
     guidelines = _guidelines(policies, only, bundle)
     from llm_judge.service.server import serve as run
 
     with _records(store, store_content) as records:
-        service = _build(guidelines, engine, calibration, settings, canary, keys, records)
+        service = _build(guidelines, engine, calibration, settings, canary, keys, records, spans)
         run(service, host, port, tls_cert=tls_cert, tls_key=tls_key, log_level=log_level, say=_say_ready)
 
 
@@ -160,6 +169,7 @@ def _build(
     canary: Path | None,
     keys: Path | None,
     records: DecisionStore | None,
+    spans: Spans | None,
 ) -> Service:
     from llm_judge.calibration import read_calibration
     from llm_judge.engines.open import open_engine
@@ -172,9 +182,19 @@ def _build(
     ring = None if keys is None else KeyRing(keys)  # first, as the other files: loading a model takes long
     canaries = read_canaries(canary) if canary else (PLAIN_CANARY,)
     calibrated = None if calibration is None else read_calibration(calibration)
-    judges = Judges(guidelines, open_engine(engine), JudgeSettings(calibration=calibrated))
+    opened = open_engine(engine)
+    traced = opened if spans is None else spans.engine(opened)
+    judges = Judges(guidelines, traced, JudgeSettings(calibration=calibrated))
     warn_of_gaps(judges.plain.gaps)
-    return build(judges, settings, records, canaries, ring)
+    return build(judges, settings, records, canaries, ring, spans)
+
+
+def _spans(endpoint: str | None) -> Spans:
+    """Where traces go."""
+    require_extra("tracing", "otel", ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"))
+    from llm_judge.service.tracing import sending_to
+
+    return sending_to(endpoint)
 
 
 def _say_ready(url: str) -> None:

@@ -20,6 +20,7 @@ from llm_judge.errors import EngineError, JudgeError
 from llm_judge.record import DecisionRecord
 from llm_judge.service.judges import JudgeKey, Judges
 from llm_judge.service.problems import Code, Problem, problem_of
+from llm_judge.service.spans import NOT_TOLD, Spans, Step
 
 _log = logging.getLogger("llm_judge.service")
 _SMOOTHING = 0.2  # weight of the newest batch in the running mean of seconds an item
@@ -31,6 +32,7 @@ class Ticket:
 
     Attributes:
         deadline: ``time.monotonic()`` after which nobody wants the answer.
+        wait: its place in a trace.
         answer: the record, or a ``Problem``.
     """
 
@@ -38,6 +40,7 @@ class Ticket:
     key: JudgeKey
     asked: frozenset[str] | None
     deadline: float
+    wait: Step = NOT_TOLD
     answer: Future[DecisionRecord] = field(default_factory=Future)
 
 
@@ -50,6 +53,7 @@ class EngineQueue:
         engine_items: most items in one call of the engine.
         on_engine_error: called from the queue's thread for each failed call, and with None for each that
             went well.
+        spans: told of each call.
     """
 
     def __init__(
@@ -58,11 +62,13 @@ class EngineQueue:
         items: int,
         engine_items: int,
         on_engine_error: Callable[[JudgeError | None], None] = lambda _: None,
+        spans: Spans | None = None,
     ) -> None:
         self._judges = judges
         self._items = items
         self._engine_items = engine_items
         self._on_engine_error = on_engine_error
+        self._spans = spans or Spans()
         self._waiting: deque[Ticket] = deque()
         self._changed = threading.Condition()
         self._stopping = False
@@ -146,8 +152,9 @@ class EngineQueue:
     def _answer(self, batch: Sequence[Ticket]) -> None:
         started = time.monotonic()
         try:
-            judge = self._judges.get(batch[0].key)
-            records = judge.judge_batch([t.content for t in batch], [t.asked for t in batch])
+            with self._spans.judging([t.wait for t in batch]):
+                judge = self._judges.get(batch[0].key)
+                records = judge.judge_batch([t.content for t in batch], [t.asked for t in batch])
         except EngineError as error:
             self._engine_failed(batch, error)
         except JudgeError as error:

@@ -27,6 +27,7 @@ from llm_judge.service.keeping import Keeping, Records
 from llm_judge.service.metrics import Metrics
 from llm_judge.service.problems import Code, Problem, problem_of
 from llm_judge.service.settings import ServiceSettings
+from llm_judge.service.spans import Spans
 from llm_judge.service.wire import Item, Media, Options
 
 T = TypeVar("T")
@@ -59,6 +60,7 @@ class Judging:
     Args:
         judges, queue, settings, metrics: see there.
         records: keeps every record before its answer is given; None keeps nothing.
+        spans: told of every step.
     """
 
     def __init__(
@@ -68,11 +70,13 @@ class Judging:
         settings: ServiceSettings,
         metrics: Metrics,
         records: Records | None = None,
+        spans: Spans | None = None,
     ) -> None:
         self.judges = judges
         self.queue = queue
         self.settings = settings
         self.metrics = metrics
+        self._spans = spans or Spans()
         self._keeping = None if records is None else Keeping(records)
         self._perceivers = ThreadPoolExecutor(settings.perceivers, "perceiver")
 
@@ -113,7 +117,9 @@ class Judging:
         """
 
         async def work(deadline: float) -> DecisionRecord:
-            return await self._judged(await self._elsewhere(opening), key, asked, deadline)
+            with self._spans.step("perceive"):
+                content = await self._elsewhere(opening)
+            return await self._judged(content, key, asked, deadline)
 
         with self._admitted(1, deadline_ms) as deadline:
             result = await self._settled(work(deadline), deadline)
@@ -135,7 +141,9 @@ class Judging:
     async def _decide(
         self, wanted: Wanted, key: JudgeKey, asked: frozenset[str] | None, deadline: float
     ) -> DecisionRecord | Problem:
-        result = await self._settled(self._answered(wanted, key, asked, deadline), deadline)
+        with self._spans.step("item") as step:
+            result = await self._settled(self._answered(wanted, key, asked, deadline), deadline)
+            step.ended(result)
         if isinstance(result, Problem):
             self.metrics.failed(result)
         else:
@@ -147,7 +155,9 @@ class Judging:
     ) -> DecisionRecord:
         """Open, judge and keep. The record gets an id of its own: the judge names the question by it, and the
         same question answered twice is two answers, both of which somebody acts on."""
-        record = await self._judged(await self._open(wanted), key, asked, deadline)
+        with self._spans.step("perceive"):
+            content = await self._open(wanted)
+        record = await self._judged(content, key, asked, deadline)
         record = replace(record, decision_id=secrets.token_hex(16))
         await self._keep(record, wanted)
         return record
@@ -155,9 +165,10 @@ class Judging:
     async def _judged(
         self, content: Content, key: JudgeKey, asked: frozenset[str] | None, deadline: float
     ) -> DecisionRecord:
-        ticket = Ticket(content, key, asked, deadline)
-        self.queue.put(ticket)
-        return await asyncio.wrap_future(ticket.answer)
+        with self._spans.wait() as wait:
+            ticket = Ticket(content, key, asked, deadline, wait)
+            self.queue.put(ticket)
+            return await asyncio.wrap_future(ticket.answer)
 
     async def _settled(
         self, work: Coroutine[Any, Any, DecisionRecord], deadline: float
@@ -193,7 +204,8 @@ class Judging:
         if self._keeping is None:
             return
         try:
-            await self._keeping.keep(record, wanted.content)
+            with self._spans.step("store"):
+                await self._keeping.keep(record, wanted.content)
         except Exception as error:  # noqa: BLE001  # whatever a store raises: no record, no answer
             if isinstance(error, StoreUnavailable):
                 log_error("record not kept", error)

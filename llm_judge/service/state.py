@@ -19,6 +19,7 @@ from llm_judge.service.keys import KeyRing
 from llm_judge.service.metrics import Metrics
 from llm_judge.service.quotas import Quotas
 from llm_judge.service.settings import ServiceSettings
+from llm_judge.service.spans import Spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Service:
     bodies: Bodies
     keys: KeyRing | None
     records: Records | None
+    spans: Spans
     quotas: Quotas = field(default_factory=Quotas)
     answers: Answers = field(default_factory=Answers)
 
@@ -44,6 +46,7 @@ class Service:
         """Answer what waits and end the threads; engine and store are left to whoever opened them."""
         self.queue.stop(self.settings.drain_seconds)
         self.judging.close()
+        self.spans.close()
 
 
 def build(
@@ -52,6 +55,7 @@ def build(
     records: Records | None = None,
     canaries: Sequence[Canary] = (PLAIN_CANARY,),
     keys: KeyRing | None = None,
+    spans: Spans | None = None,
 ) -> Service:
     """Join the parts and start the engine's thread.
 
@@ -61,8 +65,10 @@ def build(
         records: keeps every record before its answer is given.
         canaries: must come out right for the service to be ready.
         keys: who may call; None lets anybody.
+        spans: told of every step; None tells nobody.
     """
     settings = settings or ServiceSettings()
+    spans = spans or Spans()
     parts: list[Health] = []
 
     def engine_answered(error: JudgeError | None) -> None:
@@ -71,13 +77,14 @@ def build(
         for health in parts:
             health.engine_answered(error)
 
-    queue = EngineQueue(judges, settings.queue_items, settings.engine_items, engine_answered)
+    queue = EngineQueue(judges, settings.queue_items, settings.engine_items, engine_answered, spans)
     metrics = Metrics(queue.depth)
     metrics.in_force(judges.guidelines.policies)
     parts.append(Health(queue, canaries))
-    judging = Judging(judges, queue, settings, metrics, records)
+    judging = Judging(judges, queue, settings, metrics, records, spans)
     queue.start()
-    return Service(settings, judges, queue, judging, metrics, parts[0], Bodies(settings), keys, records)
+    bodies = Bodies(settings)
+    return Service(settings, judges, queue, judging, metrics, parts[0], bodies, keys, records, spans)
 
 
 def service_of(request: Request) -> Service:
