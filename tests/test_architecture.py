@@ -25,7 +25,7 @@ FLOW = """
     report store batch service client evals finetune cli __main__
 """.split()  # noqa: SIM905  # a list of twenty quoted words reads worse
 HEAVY = {"torch", "transformers", "vllm", "numpy", "av", "PIL", "onnxruntime", "faster_whisper", "rapidocr"}
-HEAVY |= {"fastapi", "starlette", "uvicorn", "prometheus_client", "httpx", "python_multipart"}
+HEAVY |= {"fastapi", "starlette", "uvicorn", "prometheus_client", "httpx", "httpcore", "python_multipart"}
 HEAVY |= {"trl", "peft", "datasets", "accelerate"}
 HEAVY |= {"scipy", "sklearn", "krippendorff", "matplotlib", "pyarrow", "inspect_ai"}
 HEAVY |= {"sqlalchemy", "alembic", "psycopg", "opentelemetry"}

@@ -27,7 +27,7 @@ app = typer.Typer(
 
 app.add_typer(serve_keys.app, name="keys")
 
-_NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
+_NEEDED = ("fastapi", "httpcore", "prometheus_client", "python_multipart", "uvicorn")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _STORE_WAIT_S = 2.0  # a client waits for it: longer, and its deadline says less than a 503 does
 
@@ -86,6 +86,19 @@ def serve(
     drain_seconds: Annotated[
         int, typer.Option(min=0, max=3600, metavar="S", help="For requests in hand after SIGTERM.")
     ] = 30,
+    fetch_media: Annotated[
+        bool,
+        typer.Option(
+            "--fetch-media", help="Fetch media from https URLs in requests, from public addresses only."
+        ),
+    ] = False,
+    fetch_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST",
+            help="Fetch from this host only, or with `.example.com` from all below it; may be given again.",
+        ),
+    ] = None,
     log_level: Annotated[str, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")] = "info",
     otlp_endpoint: Annotated[
         str | None,
@@ -112,6 +125,8 @@ def serve(
         raise UsageError("--tls-cert and --tls-key go together", "give both, or neither")
     if log_level not in ("debug", "info", "warning", "error"):
         raise UsageError(f"unknown --log-level `{log_level}`", "choose debug, info, warning or error")
+    if fetch_host and not fetch_media:
+        raise UsageError("--fetch-host needs --fetch-media", "give both, or neither")
     require_extra("serving", "serve", _NEEDED)
     if host not in _LOOPBACK and keys is None and not no_auth:
         hint = "give --keys FILE; or say --no-auth to do without, or listen on 127.0.0.1"
@@ -129,6 +144,8 @@ def serve(
         deadline_ms=deadline_ms,
         drain_seconds=drain_seconds,
         limits=Limits(text_bytes=max_text_bytes),
+        fetch_media=fetch_media,
+        fetch_hosts=tuple(host.lower() for host in fetch_host or ()),
     )
     spans = _spans(otlp_endpoint) if trace or otlp_endpoint is not None else None
     guidelines = _guidelines(policies, only, bundle)

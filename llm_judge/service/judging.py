@@ -10,9 +10,9 @@ import base64
 import binascii
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -24,6 +24,8 @@ from llm_judge.record import DecisionRecord
 from llm_judge.service.engine_queue import EngineQueue, Ticket, log_error, log_fault
 from llm_judge.service.judges import JudgeKey, Judges
 from llm_judge.service.keeping import Keeping, Records
+from llm_judge.service.media_fetch import MediaFetcher
+from llm_judge.service.media_url import MediaUrl, media_url, no_url
 from llm_judge.service.metrics import Metrics
 from llm_judge.service.problems import Code, Problem, problem_of
 from llm_judge.service.settings import ServiceSettings
@@ -42,11 +44,13 @@ class Wanted:
         id: the caller's name for it, None to name it by its digest.
         data: the bytes of a file, or a text.
         name: file name to show.
+        url: where the bytes are to be fetched; there are no ``data`` until then.
     """
 
     id: str | None
     data: str | bytes
     name: str | None = None
+    url: MediaUrl | None = None
 
     @property
     def content(self) -> bytes:
@@ -61,6 +65,7 @@ class Judging:
         judges, queue, settings, metrics: see there.
         records: keeps every record before its answer is given; None keeps nothing.
         spans: told of every step.
+        fetcher: fetches media from URLs; None fetches none.
     """
 
     def __init__(
@@ -71,12 +76,14 @@ class Judging:
         metrics: Metrics,
         records: Records | None = None,
         spans: Spans | None = None,
+        fetcher: MediaFetcher | None = None,
     ) -> None:
         self.judges = judges
         self.queue = queue
         self.settings = settings
         self.metrics = metrics
         self._spans = spans or Spans()
+        self._fetcher = fetcher
         self._keeping = None if records is None else Keeping(records)
         self._perceivers = ThreadPoolExecutor(settings.perceivers, "perceiver")
 
@@ -85,6 +92,12 @@ class Judging:
         self._perceivers.shutdown(cancel_futures=True)
         if self._keeping is not None:
             self._keeping.close()
+
+    def url_of(self, text: str, where: str = "") -> MediaUrl:
+        """Return what a client's URL says; raises ``Problem`` for one that is not fetched."""
+        if self._fetcher is None:
+            return no_url(text, where)
+        return media_url(text, where, self.settings.fetch_hosts)
 
     async def decide(
         self, wanted: Sequence[Wanted], key: JudgeKey, asked: frozenset[str] | None, deadline_ms: int
@@ -155,12 +168,28 @@ class Judging:
     ) -> DecisionRecord:
         """Open, judge and keep. The record gets an id of its own: the judge names the question by it, and the
         same question answered twice is two answers, both of which somebody acts on."""
-        with self._spans.step("perceive"):
-            content = await self._open(wanted)
-        record = await self._judged(content, key, asked, deadline)
-        record = replace(record, decision_id=secrets.token_hex(16))
-        await self._keep(record, wanted)
-        return record
+        async with self._fetched(wanted) as whole:
+            with self._spans.step("perceive"):
+                content = await self._open(whole)
+            record = await self._judged(content, key, asked, deadline)
+            record = replace(record, decision_id=secrets.token_hex(16))
+            await self._keep(record, whole)
+            return record
+
+    @asynccontextmanager
+    async def _fetched(self, wanted: Wanted) -> AsyncIterator[Wanted]:
+        """Give the same with its data, fetched if need be."""
+        if wanted.url is None or self._fetcher is None:
+            yield wanted
+            return
+        async with AsyncExitStack() as stack:
+            try:
+                with self._spans.step("fetch"):
+                    data = await stack.enter_async_context(self._fetcher.fetched(wanted.url))
+            except Problem as problem:
+                problem.action = self.judges.on_error.value
+                raise
+            yield replace(wanted, data=data, url=None)
 
     async def _judged(
         self, content: Content, key: JudgeKey, asked: frozenset[str] | None, deadline: float
@@ -246,15 +275,17 @@ def deadline_of(options: Options, settings: ServiceSettings) -> int:
     return min(options.deadline_ms or settings.deadline_ms, settings.max_deadline_ms)
 
 
-def wanted_of(item: Item, place: str = "") -> Wanted:
+def wanted_of(item: Item, place: str = "", url_of: Callable[[str, str], MediaUrl] = no_url) -> Wanted:
     """Return what an item of a request wants judged.
 
     Args:
         item: from the wire.
         place: where it stands in the request, such as ``items[3]``, for messages.
+        url_of: reads a URL, or refuses it.
 
     Raises:
-        Problem: it has neither text nor media, or both, or media that are no base64 data.
+        Problem: it has neither text nor media, or both, or media that are neither base64 data nor behind a
+            URL that is fetched.
     """
     where = f"{place}: " if place else ""
     if (item.text is None) == (item.media is None):
@@ -263,21 +294,17 @@ def wanted_of(item: Item, place: str = "") -> Wanted:
     if item.text is not None:
         return Wanted(item.id, item.text)
     assert item.media is not None  # noqa: S101  # one of the two is there
-    return Wanted(item.id, _media_bytes(item.media, where), item.media.name)
+    return _wanted_media(item.id, item.media, where, url_of)
 
 
-def _media_bytes(media: Media, where: str) -> bytes:
+def _wanted_media(id: str | None, media: Media, where: str, url_of: Callable[[str, str], MediaUrl]) -> Wanted:
     if media.url is not None:
-        raise media_url_refused(where)
+        if media.data is not None:
+            raise Problem(Code.BAD_REQUEST, f"{where}`media` has both `data` and `url`", "send one of them")
+        return Wanted(id, b"", media.name, url_of(media.url, where))
     if media.data is None:
         raise Problem(Code.BAD_REQUEST, f"{where}`media` needs `data`", "send the file in base64")
-    return decoded(media.data, where)
-
-
-def media_url_refused(where: str = "") -> Problem:
-    """A URL was sent where data belong; fetching one could reach what the client cannot."""
-    message = f"{where}{Code.MEDIA_URL_REFUSED.meaning}"
-    return Problem(Code.MEDIA_URL_REFUSED, message, "fetch it yourself and send it in base64")
+    return Wanted(id, decoded(media.data, where), media.name)
 
 
 def decoded(data: str, where: str = "") -> bytes:

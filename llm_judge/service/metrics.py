@@ -69,6 +69,9 @@ class Metrics:
             "judge_label_mass", "Label mass of rules that were asked.", buckets=_MASSES, registry=kept
         )
         self._errors = Counter("judge_backend_errors", "Calls the engine failed.", ("kind",), registry=kept)
+        self._fetches = Counter(
+            "judge_media_fetches", "Media fetched from URLs, by outcome.", ("outcome",), registry=kept
+        )
         self._policies = Gauge(
             "judge_policy_info", "Policies in force; always 1.", ("policy", "revision"), registry=kept
         )
@@ -92,6 +95,10 @@ class Metrics:
     def engine_failed(self, kind: str) -> None:
         """Count a failed call of the engine, by the name of the error."""
         self._errors.labels(kind).inc()
+
+    def fetched(self, outcome: str) -> None:
+        """Count a fetch, by ``ok``, the code of its problem, or ``gone`` where nobody waited for it."""
+        self._fetches.labels(outcome).inc()
 
     def failed(self, problem: Problem) -> None:
         """Count an item that got no decision."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
@@ -16,6 +16,7 @@ from llm_judge.service.judges import Judges
 from llm_judge.service.judging import Judging
 from llm_judge.service.keeping import Records
 from llm_judge.service.keys import KeyRing
+from llm_judge.service.media_fetch import MediaFetcher
 from llm_judge.service.metrics import Metrics
 from llm_judge.service.quotas import Quotas
 from llm_judge.service.settings import ServiceSettings
@@ -39,6 +40,7 @@ class Service:
     keys: KeyRing | None
     records: Records | None
     spans: Spans
+    fetcher: MediaFetcher | None
     quotas: Quotas = field(default_factory=Quotas)
     answers: Answers = field(default_factory=Answers)
 
@@ -46,6 +48,8 @@ class Service:
         """Answer what waits and end the threads; engine and store are left to whoever opened them."""
         self.queue.stop(self.settings.drain_seconds)
         self.judging.close()
+        if self.fetcher is not None:
+            self.fetcher.close()
         self.spans.close()
 
 
@@ -56,6 +60,7 @@ def build(
     canaries: Sequence[Canary] = (PLAIN_CANARY,),
     keys: KeyRing | None = None,
     spans: Spans | None = None,
+    fetching: Callable[[ServiceSettings, Bodies, Metrics], MediaFetcher] = MediaFetcher,
 ) -> Service:
     """Join the parts and start the engine's thread.
 
@@ -66,6 +71,7 @@ def build(
         canaries: must come out right for the service to be ready.
         keys: who may call; None lets anybody.
         spans: told of every step; None tells nobody.
+        fetching: makes what fetches media, where the settings say that any are fetched.
     """
     settings = settings or ServiceSettings()
     spans = spans or Spans()
@@ -81,10 +87,12 @@ def build(
     metrics = Metrics(queue.depth)
     metrics.in_force(judges.guidelines.policies)
     parts.append(Health(queue, canaries))
-    judging = Judging(judges, queue, settings, metrics, records, spans)
-    queue.start()
     bodies = Bodies(settings)
-    return Service(settings, judges, queue, judging, metrics, parts[0], bodies, keys, records, spans)
+    fetcher = fetching(settings, bodies, metrics) if settings.fetch_media else None
+    judging = Judging(judges, queue, settings, metrics, records, spans, fetcher)
+    queue.start()
+    health = parts[0]
+    return Service(settings, judges, queue, judging, metrics, health, bodies, keys, records, spans, fetcher)
 
 
 def service_of(request: Request) -> Service:
