@@ -76,7 +76,7 @@ class Metrics:
             "judge_policy_info", "Policies in force; always 1.", ("policy", "revision"), registry=kept
         )
         self._ready = Gauge(
-            "judge_ready", "1 while the canary is right and nothing is stopping.", registry=kept
+            "judge_ready", "1 while it is fit to judge and nothing is stopping.", registry=kept
         )
 
     def text(self) -> bytes:

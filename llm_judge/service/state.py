@@ -21,6 +21,7 @@ from llm_judge.service.metrics import Metrics
 from llm_judge.service.quotas import Quotas
 from llm_judge.service.settings import ServiceSettings
 from llm_judge.service.spans import Spans
+from llm_judge.service.store_health import StoreHealth
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Service:
     records: Records | None
     spans: Spans
     fetcher: MediaFetcher | None
+    store: StoreHealth
     quotas: Quotas = field(default_factory=Quotas)
     answers: Answers = field(default_factory=Answers)
 
@@ -91,8 +93,20 @@ def build(
     fetcher = fetching(settings, bodies, metrics) if settings.fetch_media else None
     judging = Judging(judges, queue, settings, metrics, records, spans, fetcher)
     queue.start()
-    health = parts[0]
-    return Service(settings, judges, queue, judging, metrics, health, bodies, keys, records, spans, fetcher)
+    return Service(
+        settings,
+        judges,
+        queue,
+        judging,
+        metrics,
+        parts[0],
+        bodies,
+        keys,
+        records,
+        spans,
+        fetcher,
+        StoreHealth(records),
+    )
 
 
 def service_of(request: Request) -> Service:
