@@ -1,6 +1,6 @@
 """A program that speaks as much of vLLM as its supervisor needs, and dies or hangs when told to.
 
-``fake_vllm.py PORT FOLDER [late|dies_at_start|taken_port]``: it starts a process of its own, notes both process
+``fake_vllm.py PORT FOLDER [late|dies_at_start]``: it starts a process of its own, notes both process
 numbers and its environment in FOLDER, and answers until ``/die``, ``/hang`` or ``/engine_dies`` is asked for.
 With a file ``broken`` in FOLDER it ends at once.
 """
@@ -23,7 +23,8 @@ STATE = {"hangs": False, "dead": False}
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/die":
-            print("ValueError: the words of a user", flush=True)
+            sys.stdout.write("ValueError: the words of a user\n")
+            sys.stdout.flush()
             os._exit(7)
         if self.path == "/hang":
             STATE["hangs"] = True
@@ -57,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
 def main() -> None:
     port, folder, how = int(sys.argv[1]), Path(sys.argv[2]), "".join(sys.argv[3:])
     if how == "dies_at_start" or (folder / "broken").exists():
-        print(f"the key is {os.environ['VLLM_API_KEY']}", flush=True)
+        sys.stdout.write(f"the key is {os.environ['VLLM_API_KEY']}\n")
         raise RuntimeError("no such operator")
     if how == "late":
         time.sleep(1.5)

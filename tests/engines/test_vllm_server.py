@@ -9,11 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from llm_judge.engines.vllm_server.server import Patience, State, VllmServer
@@ -69,8 +68,8 @@ def until(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 def ask(server: VllmServer, path: str) -> None:
     try:
-        urllib.request.urlopen(server.url + path, timeout=5).read()
-    except (urllib.error.URLError, OSError):
+        assert httpx.get(server.url + path, timeout=5).status_code in (200, 503)
+    except httpx.HTTPError:
         assert path != "/health"
 
 

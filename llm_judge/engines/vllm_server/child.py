@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _GUARDIAN = Path(__file__).with_name("guardian.py")
-_KEPT_LINES = 200
+_KEPT_LINES = 400
 _LINE_BYTES = 2000
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
-_ERROR = re.compile(r"\b[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt)\b")
 _SHELL_SIGNAL = 128
 
 
@@ -94,20 +93,9 @@ class Child:
             return _SHELL_SIGNAL - code
         return code
 
-    def last_lines(self, count: int = 20) -> list[str]:
+    def last_lines(self) -> list[str]:
         """Return the end of what it wrote, without secrets and control characters."""
-        return [line for line in list(self._lines) if line.strip()][-count:]
-
-    def telling_line(self) -> str:
-        """Return the last line that names an error, else the last line, else nothing."""
-        lines = self.last_lines(_KEPT_LINES)
-        errors = [line for line in lines if _ERROR.search(line)]
-        return (errors or lines or [""])[-1].strip()
-
-    def error_kind(self) -> str:
-        """Return the name of the last error it wrote, and no word of what the error says."""
-        found = _ERROR.findall(self.telling_line())
-        return found[-1] if found else ""
+        return [line for line in list(self._lines) if line.strip()]
 
     def stop(self) -> None:
         """End the whole group: gently, then for sure. May be called again."""

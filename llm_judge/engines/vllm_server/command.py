@@ -23,17 +23,13 @@ if TYPE_CHECKING:
 _HOOK = Path(__file__).with_name("hook")
 # What a program needs to find its libraries, its devices and its caches. Beside these, nothing of our
 # environment is handed on: it may hold keys and addresses of databases.
-_PASSED = (
-    "PATH HOME USER LOGNAME LANG TZ TMPDIR SHELL LD_LIBRARY_PATH LD_PRELOAD XDG_CACHE_HOME HF_HOME "
-    "SSL_CERT_FILE SSL_CERT_DIR"
-).split()
+_PASSED = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD"}
+_PASSED |= {"XDG_CACHE_HOME", "HF_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 _PASSED_BEGINNINGS = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "ROCR_", "HIP_", "TORCH", "TRITON_", "VLLM_")
-# Of vLLM's own variables, what would open the server or make it talk.
-_NEVER = (
-    "VLLM_ALLOW_RUNTIME_LORA_UPDATING VLLM_SERVER_DEV_MODE VLLM_LORA_RESOLVER_CACHE_DIR "
-    "VLLM_LORA_RESOLVER_HF_REPO_LIST VLLM_ALLOW_INSECURE_SERIALIZATION VLLM_USE_MODELSCOPE "
-    "VLLM_LOGGING_CONFIG_PATH VLLM_DEBUG_LOG_API_SERVER_RESPONSE"
-).split()
+# Of vLLM's own variables, what would open the server, make it talk or load what is not a model.
+_NEVER = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING", "VLLM_SERVER_DEV_MODE", "VLLM_ALLOW_INSECURE_SERIALIZATION"}
+_NEVER |= {"VLLM_LORA_RESOLVER_CACHE_DIR", "VLLM_LORA_RESOLVER_HF_REPO_LIST", "VLLM_USE_MODELSCOPE"}
+_NEVER |= {"VLLM_LOGGING_CONFIG_PATH", "VLLM_DEBUG_LOG_API_SERVER_RESPONSE"}
 _MOST_PIXELS = 40_000_000
 _PICTURES = 8  # of one content: more frames than that are not sent
 
@@ -141,6 +137,8 @@ def environment(
     }
     if installation.on_cpu:
         passed["PYTHONPATH"] = str(_HOOK)
+        # Compiling what picks a token takes the first request a C++ compiler and most of a minute.
+        passed["TORCH_COMPILE_DISABLE"] = "1"
         # Left to itself it keeps one core free, which is half of a small machine.
         passed.setdefault("VLLM_CPU_OMP_THREADS_BIND", _ranges(_cores()))
         passed.setdefault("VLLM_CPU_KVCACHE_SPACE", str(options.kv_cache_gib))

@@ -29,7 +29,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 class _Stop:
     asked = False
 
-    def __call__(self, number: int, frame: FrameType | None) -> None:
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
         self.asked = True
 
 
@@ -48,7 +48,10 @@ def main(words: list[str]) -> int:
         signal.signal(number, stop)
     try:
         child = subprocess.Popen(
-            words[3:], stdin=subprocess.DEVNULL, process_group=0, preexec_fn=_killed_with_us()
+            words[3:],
+            stdin=subprocess.DEVNULL,
+            process_group=0,
+            preexec_fn=_killed_with_us(),  # noqa: PLW1509  # there are no other threads here
         )
     except OSError as error:
         print(f"cannot start {words[3]}: {error.strerror}", file=sys.stderr)  # noqa: T201
@@ -63,7 +66,7 @@ def main(words: list[str]) -> int:
 
 
 def _killed_with_us() -> Callable[[], None]:
-    """What the new process does before it becomes the command; this one has one thread, so it may."""
+    """What the new process does before it becomes the command."""
     libc = ctypes.CDLL(None)
     parent = os.getpid()
 

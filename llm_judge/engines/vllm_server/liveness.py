@@ -1,7 +1,7 @@
 """Whether a vLLM server still answers: not only its front, but the engine behind it.
 
 ``/health`` is answered by the front even while the engine hangs, so the engine is asked for one token. A busy
-engine may be slow with that, so tokens it counts for others are as good a sign of life.
+engine may be slow with that, so tokens that it counts for others are as good a sign of life.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _TOKENS = re.compile(rb"^vllm:(?:prompt|generation)_tokens_total(?:\{[^}]*\})? (
 _FAILED = 500  # from here on, a status is a fault of the server
 
 
-def is_ready(port: int, seconds: float = _SHORT_S) -> bool:
+def is_healthy(port: int, seconds: float = _SHORT_S) -> bool:
     """Return whether ``/health`` is answered well."""
     return _asked(port, "GET", "/health", seconds)[0] == http.client.OK
 
@@ -42,11 +42,11 @@ class Liveness:
     _tokens: float | None = None
 
     def look(self) -> str | None:
-        """Look once; takes seconds at most. Return why the server must be replaced, None where it need not."""
+        """Look once, for seconds at most; return why the server must be replaced, None where it need not."""
         status, _ = _asked(self.port, "GET", "/health", _SHORT_S)
         if status is not None and status >= _FAILED:
             return "its engine died"
-        if status is not None and (self._counted_more() or self._answers_a_token()):
+        if status is not None and (self._counted_more() or self.answers_a_token(min(_SHORT_S, self.hang_s))):
             self._seen = time.monotonic()
         silent = time.monotonic() - self._seen
         return f"it showed no sign of life for {silent:.0f} s" if silent > self.hang_s else None
@@ -59,9 +59,9 @@ class Liveness:
         before, self._tokens = self._tokens, tokens
         return before is not None and tokens > before
 
-    def _answers_a_token(self) -> bool:
+    def answers_a_token(self, seconds: float = _SHORT_S) -> bool:
+        """Ask the engine for one token; waits so long at most."""
         body = json.dumps({"model": self.model, "prompt": [1], "max_tokens": 1, "temperature": 0})
-        seconds = min(_SHORT_S, self.hang_s)
         status, _ = _asked(self.port, "POST", "/v1/completions", seconds, body, self.key)
         return status is not None and status < _FAILED
 
@@ -69,7 +69,7 @@ class Liveness:
 def _asked(
     port: int, method: str, path: str, seconds: float, body: str | None = None, key: str | None = None
 ) -> tuple[int | None, bytes]:
-    """Status and body of one request, or None: no proxy, no redirect, a fresh connection."""
+    """Status and body of one request, or None; no proxy, no redirect, a fresh connection."""
     headers = {"Content-Type": "application/json"} if body else {}
     if key:
         headers["Authorization"] = f"Bearer {key}"

@@ -16,7 +16,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Self
 
 from llm_judge.engines.vllm_server.child import Child
-from llm_judge.engines.vllm_server.liveness import HOST, Liveness, is_ready
+from llm_judge.engines.vllm_server.last_words import bare, error_kind, telling_line
+from llm_judge.engines.vllm_server.liveness import HOST, Liveness, is_healthy
 from llm_judge.errors import EngineUnavailable
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class VllmServer:
             if not (left and _TAKEN in " ".join(lines).lower()):
                 break
         self.close()
-        for line in lines[-10:]:
+        for line in bare(lines)[-10:]:
             self._say(f"  vllm: {line[:300]}")
         raise EngineUnavailable(f"vLLM did not start: {wrong}", "the lines above are the last it wrote")
 
@@ -167,16 +168,18 @@ class VllmServer:
         command = self._command(self._port)
         child = self._child = Child(command, environment, (self.key,), self._patience.stop_s)
         started = told = time.monotonic()
-        while not is_ready(self._port):
+        liveness = Liveness(self._port, self.key, self._model, self._patience.hang_s)
+        # The first answer takes longer than all others, so it is part of the start.
+        while not (is_healthy(self._port) and liveness.answers_a_token(self._patience.hang_s)):
             now = time.monotonic()
             if child.exit_code is not None:
                 child.stop()  # so that its last words are there
-                return f"{_ended(child.exit_code)}: {child.telling_line()}"[:500]
+                return f"{_ended(child.exit_code)}: {telling_line(child.last_lines())}"[:500]
             if now - started > self._patience.start_s:
                 return f"it was not ready within {self._patience.start_s:g} s"
             if now - told > self._patience.tell_s:
                 told = now
-                last = "".join(child.last_lines(1))[:_SHOWN]
+                last = "".join(bare(child.last_lines())[-1:])[:_SHOWN]
                 say(f"vLLM has been starting for {now - started:.0f} s: {last}")
             if self._stopping.wait(_LOOK_S):
                 return "it was stopped"
@@ -211,7 +214,7 @@ class VllmServer:
             code = child.exit_code
             # Contents were sent by now, and the words of an error may hold some: its name must do.
             if code is not None:
-                return f"{_ended(code)} {child.error_kind()}".strip()
+                return f"{_ended(code)} {error_kind(child.last_lines())}".strip()
             if wrong := liveness.look():
                 return wrong
         return None

