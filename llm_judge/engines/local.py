@@ -254,13 +254,7 @@ class LocalEngine:
 
     def _label_ids(self, question: Question) -> list[int]:
         if question.labels not in self._labels:
-            ids = self.tokens.label_ids(question.labels)
-            for label, number in zip(question.labels, ids, strict=True):
-                # After the template's last line the label must still be that token.
-                together = self.tokens.encode_template(self.frame.tail + label)
-                if together != [*self.tokens.encode_template(self.frame.tail), number]:
-                    raise EngineError(f"the label `{label}` is not one token where the answer starts")
-            self._labels[question.labels] = ids
+            self._labels[question.labels] = self.frame.answer_ids(self.tokens, question.labels)
         return self._labels[question.labels]
 
     def _check_length(self, length: int) -> None:
