@@ -214,7 +214,7 @@ def changed(answer: dict[str, Any], how: str) -> dict[str, Any]:
     choice = answer["choices"][0]
     top = (choice.get("logprobs") or {}).get("top_logprobs", [{}])[0]
     if how == "wrong schema":
-        return {"object": "text_completion", "choices": []}
+        return {**answer, "choices": []}
     if how == "wrong model":
         return {**answer, "model": "another"}
     if how == "fewer tokens":
