@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -206,6 +206,11 @@ def tokens_of(model_folder: Path, end_of_turn: str) -> ChatTokens:
         definition = (model_folder / "tokenizer.json").read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         raise EngineError(f"`{model_folder}` has no readable tokenizer.json") from None
+    return _chat_tokens(definition, end_of_turn)
+
+
+@lru_cache(maxsize=2)  # reading one takes most of a second, and engines share it
+def _chat_tokens(definition: str, end_of_turn: str) -> ChatTokens:
     return ChatTokens(definition, end_of_turn)
 
 

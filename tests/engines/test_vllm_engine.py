@@ -205,7 +205,7 @@ def test_work_is_shared_and_a_content_stays_on_one_server(start: Open) -> None:
     ]
     engine.read(asked)
     head = len(engine.frame.prefix_ids(engine.tokens, "Rules."))
-    contents = [{tuple(body["prompt"][head : head + 5]) for body in fake.asked} for fake in (one, other)]
+    contents = [{tuple(body["prompt"][head : head + 8]) for body in fake.asked} for fake in (one, other)]
     assert [len(fake.asked) for fake in (one, other)] == [16, 16]
     assert [len(each) for each in contents] == [4, 4] and not contents[0] & contents[1]
 
@@ -240,9 +240,11 @@ def test_when_all_are_broken_it_says_so_at_once(start: Open, fake: FakeVllm) -> 
 def test_a_stopped_server_is_unreachable(start: Open, fake: FakeVllm, chat: Path) -> None:
     with fake.running() as url:
         engine = open_engine(f"vllm:{MODEL}@{url}?tokenizer={chat}&deadline=1")
-    with pytest.raises(EngineUnavailable, match=r"127.0.0.1:\d+ (cannot be reached|hung up)"):
-        engine.read([request(questions=1)])
-    engine.close()
+    try:
+        with pytest.raises(EngineUnavailable, match=r"127.0.0.1:\d+ (cannot be reached|hung up)"):
+            engine.read([request(questions=1)])
+    finally:
+        engine.close()
 
 
 def test_a_prompt_over_the_context_is_refused_before_anything_is_sent(start: Open, fake: FakeVllm) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import random
 import socket
+import struct
 import threading
+import zlib
 from collections import deque
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,6 +37,8 @@ class FakeVllm:
         faults: one for each of the next completions; ``always`` for all others.
         key: that callers must send.
         refuses_token_ids, obeys_grammar: kinds of servers.
+        most_pictures: in one prompt; 0 for a text model.
+        blind, drops_pictures: takes pictures and does not see them, or leaves them out.
         asked: bodies of completions, in the order they came.
         most_in_flight, hung_up: at once; clients that left before an answer.
     """
@@ -47,6 +52,8 @@ class FakeVllm:
         self.key: str | None = None
         self.refuses_token_ids = False
         self.obeys_grammar = True
+        self.most_pictures = 0
+        self.blind = self.drops_pictures = False
         self.text: str | None = None
         self.finish_reason = "stop"
         self.slow_s = 0.0
@@ -67,6 +74,7 @@ class FakeVllm:
             yield f"http://127.0.0.1:{server.server_port}"
         finally:
             self.closing.set()
+            server.stopped = True
             server.shutdown()
             server.server_close()
             thread.join()
@@ -75,6 +83,35 @@ class FakeVllm:
     def next_fault(self) -> str | None:
         with self.lock:
             return self.faults.popleft() if self.faults else self.always
+
+    def chat_answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """A chat turn, answered as a completion of its texts and pictures and put into the other form."""
+        parts = [part for message in body["messages"] for part in parts_of(message)]
+        pngs = [picture_of(part) for part in parts if part["type"] == "image_url"]
+        if len(pngs) > self.most_pictures:
+            return 400, {"error": {"message": "too many", "type": "BadRequestError", "param": "image"}}
+        ids = [
+            token for part in parts if part["type"] == "text" for token in self.tokens.encode(part["text"])
+        ]
+        ids += [token for png in ([] if self.drops_pictures else pngs) for token in self.seen_as(png)]
+        status, answer = self.answer({**body, "prompt": ids})
+        if status != 200:
+            return status, answer
+        choice = answer["choices"][0]
+        choice["message"] = {"role": "assistant", "content": choice.pop("text")}
+        if "logprobs" in choice:
+            top = [
+                {"token": token, "logprob": value, "bytes": None}
+                for token, value in choice["logprobs"]["top_logprobs"][0].items()
+            ]
+            choice["logprobs"] = {"content": [{"token": "x", "logprob": -0.1, "top_logprobs": top}]}
+        return status, answer
+
+    def seen_as(self, png: bytes) -> list[int]:
+        """A token for each patch of 28 pixels; they tell pictures apart unless it is blind."""
+        width, height = struct.unpack(">II", png[16:24])
+        looks = 7 if self.blind else zlib.crc32(png)
+        return [looks] * (max(1, width // 28) * max(1, height // 28))
 
     def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         prompt = body["prompt"]
@@ -105,6 +142,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 256
     fake: FakeVllm
+    stopped = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hung up is what some tests are about."""
@@ -128,6 +166,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         fake = self.server.fake
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.server.stopped:  # threads of kept connections outlive the server
+            self.connection.shutdown(socket.SHUT_RDWR)
+            self.close_connection = True
+            return
         if not self.allowed():
             return
         with fake.lock:
@@ -144,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
     def complete(self, fake: FakeVllm, body: dict[str, Any]) -> None:
         fault = fake.next_fault()
         fake.closing.wait(fake.slow_s)
-        status, answer = fake.answer(body)
+        status, answer = fake.chat_answer(body) if "messages" in body else fake.answer(body)
         whole = json.dumps(answer).encode()
         if fault is None:
             self.send(status, answer)
@@ -207,6 +249,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
+
+
+def parts_of(message: dict[str, Any]) -> list[dict[str, Any]]:
+    content = message["content"]
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def picture_of(part: dict[str, Any]) -> bytes:
+    """The PNG of a part that holds nothing but data."""
+    kind, _, data = part["image_url"]["url"].partition(",")
+    assert kind == "data:image/png;base64" and part.keys() == {"type", "image_url"}
+    return base64.b64decode(data, validate=True)
 
 
 def changed(answer: dict[str, Any], how: str) -> dict[str, Any]:

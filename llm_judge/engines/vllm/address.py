@@ -35,7 +35,7 @@ class VllmAddress:
         concurrency: questions in flight at each server.
         deadline_s: seconds for one question or one generation, attempts and waits together.
         wait_s: seconds to wait for servers that are not up yet.
-        pictures: whether pictures and frames are shown; None shows them to a model that takes them.
+        pictures: most that are shown in one prompt, 0 for none; None shows 8 to a model that takes them.
     """
 
     model: str
@@ -46,7 +46,7 @@ class VllmAddress:
     concurrency: int = 32
     deadline_s: float = 60.0
     wait_s: float = 0.0
-    pictures: bool | None = None
+    pictures: int | None = None
 
 
 def parse_address(text: str) -> VllmAddress:
@@ -120,10 +120,8 @@ def _seconds(name: str, value: str) -> float:
     return seconds
 
 
-def _yes_or_no(name: str, value: str) -> bool:
-    if value not in ("yes", "no"):
-        raise UsageError(f"`{name}={value}` is neither yes nor no")
-    return value == "yes"
+def _pictures(name: str, value: str) -> int:
+    return 0 if value == "no" else _whole(name, value)
 
 
 _OPTIONS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
@@ -133,5 +131,5 @@ _OPTIONS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "concurrency": ("concurrency", _whole),
     "deadline": ("deadline_s", _seconds),
     "wait": ("wait_s", _seconds),
-    "pictures": ("pictures", _yes_or_no),
+    "pictures": ("pictures", _pictures),
 }

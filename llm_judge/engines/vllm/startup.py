@@ -17,17 +17,21 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from llm_judge.compile import NO, YES
-from llm_judge.engines.protocol import EngineInfo
+from llm_judge.engines.protocol import EngineInfo, Vision
 from llm_judge.engines.tokens import ChatFrame, ChatTokens, chat_of
 from llm_judge.engines.vllm.obeys import obeys
+from llm_judge.engines.vllm.vision import vision_of
 from llm_judge.engines.vllm.wire import (
-    CompletionAnswer,
+    COMPLETIONS,
+    FIRST_ANSWER_S,
+    Answer,
     LabelSource,
     ModelCard,
     ModelList,
     check_whole,
+    completion_answer,
     completion_body,
-    generate_body,
+    obeying,
     read_answer,
     read_body,
     reading_of,
@@ -42,9 +46,7 @@ if TYPE_CHECKING:
     from llm_judge.engines.vllm.address import VllmAddress
     from llm_judge.engines.vllm.servers import Server, Servers
 
-_COMPLETIONS = "/v1/completions"
 _ASK_S = 10.0
-_FIRST_ANSWER_S = 120.0  # a server that has just started may compile first
 _POLL_S = 0.5
 _LABELS = (YES, NO)
 # Mean difference to the base in nats, as `finetune/gate.yaml` asks of an adapter in-process.
@@ -68,6 +70,7 @@ class Served:
     tokens: ChatTokens
     frame: ChatFrame
     source: LabelSource
+    vision: Vision | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,10 @@ async def check_servers(servers: Servers, address: VllmAddress) -> Served:
     checks = [_Checks(servers, one, address.model, tokens, frame) for one in found]
     sources = [await check.all() for check in checks]
     source = LabelSource.TOP if LabelSource.TOP in sources else LabelSource.TOKEN_IDS
-    return Served(info_of(address, found, source), tokens, frame, source)
+    labels = frame.answer_ids(tokens, _LABELS)
+    sights = [await vision_of(servers, one.server, address, labels, source) for one in found]
+    vision = None if None in sights else max(filter(None, sights), key=lambda sight: sight.tokens)
+    return Served(info_of(address, found, source), tokens, frame, source, vision)
 
 
 def info_of(address: VllmAddress, found: Sequence[_Introduced], source: LabelSource) -> EngineInfo:
@@ -221,10 +227,10 @@ class _Checks:
 
     async def _tokenizer(self) -> None:
         body = {**completion_body(self._model, _ODD_TEXT, 1), "return_token_ids": True}
-        there = (await self._ask(body)).choice.prompt_token_ids
+        there = (await self._ask(body)).prompt_ids
         if there is None:
             raise EngineError(f"{self._url} does not tell token ids", "serve with vLLM 0.32 or later")
-        if there != self._tokens.encode(_ODD_TEXT):
+        if list(there) != self._tokens.encode(_ODD_TEXT):
             raise EngineError(
                 f"{self._url} has another tokenizer than the one given for `{self._model}`",
                 "give the folder of the model that is served: `?tokenizer=FOLDER`",
@@ -249,8 +255,8 @@ class _Checks:
             "additionalProperties": False,
         }
         ids = self._frame.prompt_ids(self._tokens, _PROBES[1], "Say hello.")
-        body = generate_body(self._model, ids, schema, 64, self._tokens.end_of_turn_id)
-        if not obeys((await self._ask(body)).choice.text, schema):
+        body = obeying(completion_body(self._model, ids, 64), schema, self._tokens.end_of_turn_id)
+        if not obeys((await self._ask(body)).text, schema):
             raise EngineError(
                 f"{self._url} does not hold answers to a response schema",
                 "serve with --structured-outputs-config "
@@ -272,9 +278,9 @@ class _Checks:
     async def _read(self, probe: Prompt, model: str, source: LabelSource) -> Reading:
         ids = self._frame.prompt_ids(self._tokens, probe, _QUESTION)
         answer = await self._ask(read_body(model, ids, self._labels, source))
-        check_whole(answer, model, len(ids), self._url)
-        return reading_of(answer, _LABELS, self._labels, self._url)
+        check_whole(answer, model, len(ids))
+        return reading_of(answer, _LABELS, self._labels)
 
-    async def _ask(self, body: Mapping[str, Any]) -> CompletionAnswer:
-        data = await self._servers.ask(self._found.server, _COMPLETIONS, _FIRST_ANSWER_S, body)
-        return read_answer(CompletionAnswer, data, self._url)
+    async def _ask(self, body: Mapping[str, Any]) -> Answer:
+        data = await self._servers.ask(self._found.server, COMPLETIONS, FIRST_ANSWER_S, body)
+        return completion_answer(data, self._url)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -17,8 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from llm_judge.engines.protocol import Completion, Reading
 from llm_judge.errors import EngineError
 
+COMPLETIONS = "/v1/completions"
+CHAT = "/v1/chat/completions"
+FIRST_ANSWER_S = 120.0  # a server that has just started may compile first
 MOST_TOP = 20  # vLLM's default --max-logprobs
 _LEAST = -9999.0  # what vLLM writes for a logit of minus infinity
+_RAW = "serve with --logprobs-mode raw_logprobs"
 _ABOVE_ONE = 1e-3  # rounding of a sum of probabilities
 
 # Everything that a checkpoint's generation_config could set otherwise.
@@ -62,17 +67,59 @@ class _Choice(_Part):
     prompt_token_ids: list[int] | None = None
 
 
-class CompletionAnswer(_Part):
-    """An answer of ``/v1/completions`` to one prompt."""
-
+class _Completion(_Part):
     model: str
     choices: list[_Choice] = Field(min_length=1, max_length=1)
     usage: _Usage
 
-    @property
-    def choice(self) -> _Choice:
-        """The only one."""
-        return self.choices[0]
+
+class _TokenLogprob(_Part):
+    token: str
+    logprob: float
+
+
+class _Position(_Part):
+    top_logprobs: list[_TokenLogprob]
+
+
+class _Positions(_Part):
+    content: list[_Position] | None = None
+
+
+class _Message(_Part):
+    content: str | None = None
+
+
+class _ChatChoice(_Part):
+    message: _Message
+    finish_reason: str | None = None
+    logprobs: _Positions | None = None
+
+
+class _ChatCompletion(_Part):
+    model: str
+    choices: list[_ChatChoice] = Field(min_length=1, max_length=1)
+    usage: _Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer to one prompt, of either route.
+
+    Attributes:
+        source: the server that gave it, for messages.
+        top: token, as ``token_id:N``, to log-probability at the first place; None where none were given.
+        prompt_ids: the prompt as the server read it, where that was asked for.
+    """
+
+    source: str
+    model: str
+    text: str
+    finish_reason: str | None
+    top: Mapping[str, float] | None
+    prompt_tokens: int
+    completion_tokens: int
+    prompt_ids: Sequence[int] | None = None
 
 
 class ModelCard(_Part):
@@ -135,67 +182,109 @@ def read_body(
     return {**body, "logprobs": len(labels), "logprob_token_ids": list(labels)}
 
 
-def generate_body(
-    model: str, prompt: Sequence[int], schema: Mapping[str, Any], max_tokens: int, end_of_turn: int
-) -> dict[str, Any]:
-    """The request of one generation that obeys a JSON schema."""
-    body = completion_body(model, prompt, max_tokens)
+def chat_body(model: str, system: str, parts: Sequence[Mapping[str, Any]], max_tokens: int) -> dict[str, Any]:
+    """The request of a plain greedy chat turn; the server's own template renders it, without thinking."""
+    return {
+        "model": model,
+        "messages": [{"role": "system", "content": system}, {"role": "user", "content": list(parts)}],
+        "max_tokens": max_tokens,
+        "chat_template_kwargs": {"enable_thinking": False},
+        **PLAIN_SAMPLING,
+    }
+
+
+def with_labels(body: Mapping[str, Any], labels: Sequence[int], source: LabelSource) -> dict[str, Any]:
+    """A chat request of one token that asks for labels; ``read_body`` is the same for token ids."""
+    top = {"top_logprobs": MOST_TOP} if source is LabelSource.TOP else {"logprob_token_ids": list(labels)}
+    return {**body, "max_tokens": 1, "logprobs": True, "return_tokens_as_token_ids": True, **top}
+
+
+def obeying(body: Mapping[str, Any], schema: Mapping[str, Any], end_of_turn: int) -> dict[str, Any]:
+    """A request of either route whose answer obeys a JSON schema."""
     structured = {"json": dict(schema), "disable_any_whitespace": True}
     return {**body, "structured_outputs": structured, "stop_token_ids": [end_of_turn]}
 
 
-def check_whole(answer: CompletionAnswer, model: str, prompt_tokens: int, asked_of: str) -> None:
+def completion_answer(data: Any, source: str) -> Answer:
+    """Read an answer of ``/v1/completions``; raises ``EngineError`` where it has another shape."""
+    found = read_answer(_Completion, data, source)
+    choice = found.choices[0]
+    top = choice.logprobs.top_logprobs[0] if choice.logprobs and choice.logprobs.top_logprobs else None
+    return Answer(
+        source,
+        found.model,
+        choice.text,
+        choice.finish_reason,
+        top,
+        found.usage.prompt_tokens,
+        found.usage.completion_tokens,
+        choice.prompt_token_ids,
+    )
+
+
+def chat_answer(data: Any, source: str) -> Answer:
+    """Read an answer of ``/v1/chat/completions``; raises ``EngineError`` where it has another shape."""
+    found = read_answer(_ChatCompletion, data, source)
+    choice = found.choices[0]
+    first = choice.logprobs.content[0] if choice.logprobs and choice.logprobs.content else None
+    return Answer(
+        source,
+        found.model,
+        choice.message.content or "",
+        choice.finish_reason,
+        None if first is None else {one.token: one.logprob for one in first.top_logprobs},
+        found.usage.prompt_tokens,
+        found.usage.completion_tokens,
+    )
+
+
+def check_whole(answer: Answer, model: str, prompt_tokens: int) -> None:
     """Raise ``EngineError`` unless this model read exactly the prompt that was sent."""
-    if answer.model != model:
-        raise EngineError(f"{asked_of} answered with the model `{answer.model[:80]}`, not `{model}`")
-    if answer.usage.prompt_tokens != prompt_tokens:
+    check_model(answer, model)
+    if answer.prompt_tokens != prompt_tokens:
         raise EngineError(
-            f"{asked_of} read {answer.usage.prompt_tokens} tokens of a prompt of {prompt_tokens}",
+            f"{answer.source} read {answer.prompt_tokens} tokens of a prompt of {prompt_tokens}",
             "serve without truncation and without a changed tokenizer",
         )
 
 
-def reading_of(
-    answer: CompletionAnswer, labels: Sequence[str], tokens: Sequence[int], asked_of: str
-) -> Reading:
+def check_model(answer: Answer, model: str) -> None:
+    """Raise ``EngineError`` unless this model answered."""
+    if answer.model != model:
+        raise EngineError(f"{answer.source} answered with the model `{answer.model[:80]}`, not `{model}`")
+
+
+def reading_of(answer: Answer, labels: Sequence[str], tokens: Sequence[int]) -> Reading:
     """Return the labels' log-probabilities over the full vocabulary, and their mass.
 
     Args:
-        answer: to ``read_body``.
+        answer: to a request that asked for them.
         labels, tokens: each label and its token.
-        asked_of: the server, for messages.
 
     Raises:
         EngineError: a label is missing, or the numbers are no log-probabilities.
     """
-    logprobs = answer.choice.logprobs
-    found = logprobs.top_logprobs[0] if logprobs and logprobs.top_logprobs else None
     read: dict[str, float] = {}
     for label, token in zip(labels, tokens, strict=True):
-        value = (found or {}).get(f"token_id:{token}")
+        value = (answer.top or {}).get(f"token_id:{token}")
         if value is None:
-            raise EngineError(f"{asked_of} gave no probability of the label `{label}`", _missing_hint(found))
+            told = f"{answer.source} gave no probability of the label `{label}`"
+            raise EngineError(told, _missing_hint(answer.top))
         if not math.isfinite(value) or value > _ABOVE_ONE:
-            raise EngineError(
-                f"{asked_of} gave {value} as a log-probability", "serve with --logprobs-mode raw_logprobs"
-            )
+            raise EngineError(f"{answer.source} gave {value} as a log-probability", _RAW)
         read[label] = min(0.0, max(value, _LEAST))
     mass = math.fsum(math.exp(value) for value in read.values())
     if mass > 1 + _ABOVE_ONE:
-        raise EngineError(
-            f"{asked_of} gave labels a probability of {mass:.3f} together",
-            "serve with --logprobs-mode raw_logprobs",
-        )
+        raise EngineError(f"{answer.source} gave labels a probability of {mass:.3f} together", _RAW)
     return Reading(read, min(1.0, mass))
 
 
-def completion_of(answer: CompletionAnswer, asked_of: str) -> Completion:
+def completion_of(answer: Answer) -> Completion:
     """Return a generation as it came; raises ``EngineError`` for one that ended in another way."""
-    reason = answer.choice.finish_reason
+    reason = answer.finish_reason
     if reason not in ("stop", "length"):
-        raise EngineError(f"{asked_of} ended a generation with `{str(reason)[:40]}`")
-    usage = answer.usage
-    return Completion(answer.choice.text, reason, usage.prompt_tokens, usage.completion_tokens)
+        raise EngineError(f"{answer.source} ended a generation with `{str(reason)[:40]}`")
+    return Completion(answer.text, reason, answer.prompt_tokens, answer.completion_tokens)
 
 
 def _missing_hint(found: Mapping[str, float] | None) -> str:
