@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from llm_judge.engines.protocol import Completion, EngineInfo, Reading
+from llm_judge.engines.protocol import Completion, EngineInfo, Reading, Vision
 from llm_judge.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class ScriptedEngine:
             without a match the smallest JSON that obeys the schema.
         failures: (words in the body, message): such a request raises ``EngineError`` for its whole call.
         context_tokens: longest prompt, in words separated by white space.
+        vision: what pictures it takes; they do not change its answers.
         read_calls, generate_calls, questions_read: counters.
     """
 
@@ -60,6 +61,7 @@ class ScriptedEngine:
     completions: Sequence[tuple[str, Any]] = ()
     failures: Sequence[tuple[str, str]] = ()
     context_tokens: int = 8192
+    vision: Vision | None = None
     read_calls: int = 0
     generate_calls: int = 0
     questions_read: int = 0

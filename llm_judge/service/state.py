@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from starlette.requests import Request
 
+from llm_judge.engines.protocol import limits_for
 from llm_judge.errors import JudgeError
 from llm_judge.service.body import Bodies
 from llm_judge.service.engine_queue import EngineQueue
@@ -63,6 +64,7 @@ def build(
         keys: who may call; None lets anybody.
     """
     settings = settings or ServiceSettings()
+    settings = replace(settings, limits=limits_for(judges.engine, settings.limits))
     parts: list[Health] = []
 
     def engine_answered(error: JudgeError | None) -> None:
