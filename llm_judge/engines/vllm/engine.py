@@ -150,7 +150,7 @@ class VllmEngine:
     async def _read_all(
         self, requests: Sequence[ReadRequest], calls: Sequence[Sequence[_Call]]
     ) -> list[list[Reading]]:
-        dealt = self.servers.deal([len(asked) for asked in calls]) if requests else []
+        dealt = self.servers.deal([len(asked) for asked in calls])
         work = [
             self._read(question, call, server)
             for request, asked, server in zip(requests, calls, dealt, strict=True)
