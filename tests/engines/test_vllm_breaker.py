@@ -51,6 +51,23 @@ def test_calls_in_flight_when_it_opened_say_nothing_new() -> None:
     assert breaker.available
 
 
+def test_calls_that_broke_together_count_once_and_late_answers_each() -> None:
+    now = [100.0]
+    breaker = CircuitBreaker(3, clock=lambda: now[0])
+    for _ in range(3):
+        began, now[0] = now[0], now[0] + 1
+        for _ in range(8):
+            assert breaker.closed
+            breaker.failed(began)
+            if not breaker.closed:
+                break
+    assert not breaker.closed and now[0] == 103
+    late = CircuitBreaker(3, clock=lambda: now[0])
+    for _ in range(3):
+        late.failed()
+    assert not late.closed
+
+
 def test_an_abandoned_probe_leaves_room_for_the_next() -> None:
     breaker, now = broken()
     now[0] += 1.0

@@ -237,6 +237,24 @@ def test_when_all_are_broken_it_says_so_at_once(start: Open, fake: FakeVllm) -> 
     assert len(fake.asked) == before
 
 
+def test_a_server_that_comes_back_answers_many_questions_at_once(start: Open, fake: FakeVllm) -> None:
+    engine = start(fake)
+    fake.always = "502"
+    with pytest.raises(EngineUnavailable, match="no vLLM server answers"):
+        engine.read([request(questions=8)])
+    fake.always = None
+    wait_for(lambda: engine.servers.all[0].breaker.available)
+    fake.slow_s = 0.05  # the others must wait for what the one probe finds
+    assert len(engine.read([request(questions=8)])[0]) == 8
+    assert engine.servers.all[0].breaker.closed
+
+
+def test_connections_that_break_together_are_one_failure(start: Open, fake: FakeVllm) -> None:
+    engine = start(fake)
+    fake.faults.extend(["drop"] * 8)
+    assert len(engine.read([request(questions=8)])[0]) == 8
+
+
 def test_a_stopped_server_is_unreachable(start: Open, fake: FakeVllm, chat: Path) -> None:
     with fake.running() as url:
         engine = open_engine(f"vllm:{MODEL}@{url}?tokenizer={chat}&deadline=1")

@@ -73,7 +73,7 @@ def test_the_square_is_a_png_of_its_colour() -> None:
 
 def test_what_a_model_takes_is_found_by_asking(start: Any) -> None:
     engine = start()
-    assert engine.vision == Vision(MOST_PICTURES, 640, (640 // 28) ** 2 + 4)
+    assert engine.vision == Vision(MOST_PICTURES, 640, (640 // 28) ** 2 + 3)
     limits = limits_for(engine)
     assert (limits.pictures_shown, limits.shown_side) == (MOST_PICTURES, 640)
 
@@ -146,7 +146,7 @@ def test_too_many_and_too_long_are_refused_before_anything_is_sent(start: Any, f
     engine = start()
     with pytest.raises(EngineError, match="9 pictures in one prompt, and the model takes 8"):
         engine.read([ReadRequest(prompt_with(*[RED] * 9), (QUESTION,))])
-    long = prompt_with(*[RED] * 8, body="word " * 4000)
+    long = prompt_with(*[RED] * 8, body="word " * 4400)
     with pytest.raises(EngineError, match="tokens over the 8192"):
         engine.read([ReadRequest(long, (QUESTION,))])
     assert fake.asked == []

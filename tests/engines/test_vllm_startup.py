@@ -75,7 +75,12 @@ def test_a_model_that_is_not_served_is_named_with_those_that_are(chat: Path) -> 
 
 def test_another_tokenizer_is_refused(chat: Path) -> None:
     definition = json.loads(packaged_definition())
-    definition["pre_tokenizer"] = {"type": "ByteLevel", "add_prefix_space": True, "use_regex": True}
+    definition["pre_tokenizer"] = {
+        "type": "ByteLevel",
+        "add_prefix_space": True,
+        "use_regex": True,
+        "trim_offsets": True,
+    }
     fake = FakeVllm(ChatTokens(json.dumps(definition), "<|im_end|>"))
     assert "has another tokenizer" in refused(fake, chat=chat)
 

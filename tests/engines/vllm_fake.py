@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from llm_judge.engines.scripted import smallest
-from llm_judge.engines.tokens import ChatTokens, packaged_tokens
+from llm_judge.engines.tokens import ChatFrame, ChatTokens, packaged_tokens
 
 MODEL = "judge-1"
 
@@ -90,9 +90,10 @@ class FakeVllm:
         pngs = [picture_of(part) for part in parts if part["type"] == "image_url"]
         if len(pngs) > self.most_pictures:
             return 400, {"error": {"message": "too many", "type": "BadRequestError", "param": "image"}}
-        ids = [
-            token for part in parts if part["type"] == "text" for token in self.tokens.encode(part["text"])
-        ]
+        texts = [part["text"] for part in parts if part["type"] == "text"]
+        frame = ChatFrame.packaged()
+        ids = self.tokens.encode_template(frame.head + frame.mid + frame.tail)
+        ids += [token for text in texts for token in self.tokens.encode(text)]
         ids += [token for png in ([] if self.drops_pictures else pngs) for token in self.seen_as(png)]
         status, answer = self.answer({**body, "prompt": ids})
         if status != 200:

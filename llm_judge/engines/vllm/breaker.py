@@ -5,6 +5,7 @@ The clock is given, so that nothing here waits. Knows nothing about HTTP.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,8 @@ class CircuitBreaker:
         self._failed = 0
         self._opened = 0  # times in a row
         self._until = 0.0
-        self._probing = False
+        self._last_failed = -math.inf
+        self.probing = False  # whether its one probe is in flight
 
     @property
     def closed(self) -> bool:
@@ -45,29 +47,37 @@ class CircuitBreaker:
     @property
     def available(self) -> bool:
         """Whether ``claim`` would say yes."""
-        return self.closed or (not self._probing and self._clock() >= self._until)
+        return self.closed or (not self.probing and self._clock() >= self._until)
 
     def claim(self) -> bool:
         """Ask to make a call; half open, only one caller hears yes."""
         if not self.available:
             return False
-        self._probing = not self.closed
+        self.probing = not self.closed
         return True
 
     def succeeded(self) -> None:
         """The server answered; whether it liked the question does not matter."""
         self._failed = self._opened = 0
-        self._probing = False
+        self.probing = False
 
-    def failed(self) -> None:
-        """The server did not answer, or answered that it is broken."""
+    def failed(self, began: float | None = None) -> None:
+        """The server did not answer, or answered that it is broken.
+
+        Args:
+            began: when the call began, on the clock. Calls that were in flight together when a connection
+                broke then count once; without it each counts.
+        """
+        if began is not None and began <= self._last_failed and not self.probing:
+            return
+        self._last_failed = self._clock()
         self._failed += 1
         # Calls that were in flight when it opened say nothing new.
-        if self._probing or (self.closed and self._failed >= self._most):
+        if self.probing or (self.closed and self._failed >= self._most):
             self._until = self._clock() + min(self._open_s * 2**self._opened, _LONGEST_OPEN_S)
             self._opened += 1
-        self._probing = False
+        self.probing = False
 
     def abandoned(self) -> None:
         """The call ended without showing anything about the server."""
-        self._probing = False
+        self.probing = False

@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 _PREFIXES_KEPT = 8
 _GENERATION_TRIES = 2
-_CAPTION_TOKENS = 8  # around one picture: the number of its segment, and marks of the template
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +150,7 @@ class VllmEngine:
     async def _read_all(
         self, requests: Sequence[ReadRequest], calls: Sequence[Sequence[_Call]]
     ) -> list[list[Reading]]:
-        dealt = self.servers.deal([len(asked) for asked in calls]) if requests else []
+        dealt = self.servers.deal([len(asked) for asked in calls])
         work = [
             self._read(question, call, server)
             for request, asked, server in zip(requests, calls, dealt, strict=True)
@@ -219,14 +218,11 @@ class VllmEngine:
                 "a policy spells a control token of the model, which cannot be sent beside pictures",
                 "write it another way",
             )
-        tokens = sum(map(self.tokens.count, texts))
-        frame = sum(
-            map(len, map(self.tokens.encode_template, (self.frame.head, self.frame.mid, self.frame.tail)))
-        )
-        self._check_length(
-            tokens + frame + len(prompt.pictures) * (vision.tokens + _CAPTION_TOKENS) + max_tokens
-        )
         parts = turn_parts(prompt.body, prompt.pictures, question)
+        spoken = [prompt.prefix, *(part["text"] for part in parts if part["type"] == "text")]
+        frame = (self.frame.head, self.frame.mid, self.frame.tail)
+        tokens = sum(map(self.tokens.count, spoken)) + sum(len(self.tokens.encode_template(t)) for t in frame)
+        self._check_length(tokens + len(prompt.pictures) * vision.tokens + max_tokens)
         return _Call(chat_body(self.address.model, prompt.prefix, parts, max_tokens), tokens)
 
     def _prompt_ids(self, prompt: Prompt, question: str) -> list[int]:

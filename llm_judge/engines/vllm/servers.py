@@ -11,6 +11,7 @@ import asyncio
 import json
 import random
 import re
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 5.0
 _CONNECT_S = 5.0
+_PROBE_LOOK_S = 0.02
 _MOST_BYTES = 16 * 1024 * 1024
 _TRIES_AFTER_500 = 2  # a grammar that fails once may pass; a second time it is the request
 _BUSY = frozenset({429, 503})
@@ -68,6 +70,49 @@ class Server:
     last_error: str = "not asked yet"
 
 
+class _Patience:
+    """How long one request goes on trying; the time begins when it is first sent.
+
+    Attributes:
+        failed_at: where the last attempt failed; another server is rather asked next.
+    """
+
+    def __init__(self, deadline_s: float) -> None:
+        self._deadline_s = deadline_s
+        self._until: float | None = None
+        self._attempts = self._broken = 0
+        self.failed_at: Server | None = None
+
+    def left(self) -> float:
+        """Seconds for the next attempt."""
+        now = time.monotonic()
+        if self._until is None:
+            self._until = now + self._deadline_s
+        return max(0.0, self._until - now)
+
+    def after(self, server: Server, failure: _TryAgain) -> float:
+        """Return the seconds to wait after a failed attempt.
+
+        Raises:
+            EngineUnavailable: they would pass the deadline.
+            EngineError: it answered that it is broken, for the second time.
+        """
+        self.failed_at = server
+        self._broken += failure.broken
+        if self._broken >= _TRIES_AFTER_500:
+            told = f"{server.url} {failure.told}, and again when asked once more"
+            raise EngineError(told, "look at its log")
+        longest = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**self._attempts)
+        wait = max(failure.after_s, random.uniform(0, longest))  # noqa: S311
+        self._attempts += 1
+        if wait >= self.left():
+            raise EngineUnavailable(
+                f"{server.url} {failure.told}, and the {self._deadline_s:g} s for one question are over",
+                "add servers, or allow more with `?deadline=`",
+            )
+        return wait
+
+
 class Servers:
     """All servers of one engine; used on one event loop.
 
@@ -108,6 +153,8 @@ class Servers:
         Raises:
             EngineUnavailable: every circuit breaker is open.
         """
+        if not any(sizes):
+            return [self.all[0]] * len(sizes)
         load = {server: server.load for server in self._ready()}
         dealt = []
         for size in sizes:
@@ -115,17 +162,6 @@ class Servers:
             load[server] += size
             dealt.append(server)
         return dealt
-
-    def _ready(self) -> list[Server]:
-        ready = [server for server in self.all if server.breaker.available]
-        if not ready:
-            told = "; ".join(f"{server.url} {server.last_error}" for server in self.all)
-            raise EngineUnavailable(f"no vLLM server answers: {told}", "start it, or wait until it is back")
-        return ready
-
-    def _other(self, avoid: Server | None) -> Server:
-        """The least loaded server, rather another than ``avoid``."""
-        return min(self._ready(), key=lambda server: (server is avoid, server.load))
 
     async def post(self, path: str, body: Mapping[str, Any], server: Server | None = None) -> tuple[Any, str]:
         """Send a request until it is answered.
@@ -143,33 +179,31 @@ class Servers:
             EngineError: the answer was no answer, late, or a refusal.
         """
         content = json.dumps(body, separators=(",", ":")).encode()
-        loop = asyncio.get_running_loop()
-        deadline, attempt, broken = 0.0, 0, 0
-        avoid: Server | None = None
+        patience = _Patience(self._deadline_s)
         while True:
-            if server is None or server is avoid or not server.breaker.available:
-                server = self._other(avoid)
+            if server is None or not server.breaker.available:
+                server = min(self._ready(), key=lambda one: (one is patience.failed_at, one.load))
+            # Where its one probe is in flight, what that finds decides for us too.
+            wait = _PROBE_LOOK_S
             async with _turn(server):
-                if not server.breaker.claim():
-                    continue  # it broke while we waited for our turn
-                deadline = deadline or loop.time() + self._deadline_s
-                try:
-                    return await self._attempt(server, path, content, deadline - loop.time()), server.url
-                except _TryAgain as failure:
-                    told, after_s, avoid = failure.told, failure.after_s, server
-                    broken += failure.broken
-                    server.last_error = told
-            if broken >= _TRIES_AFTER_500:
-                raise EngineError(f"{server.url} {told}, and again when asked once more", "look at its log")
-            wait = max(after_s, random.uniform(0, min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempt)))  # noqa: S311
-            if loop.time() + wait >= deadline:
-                raise EngineUnavailable(
-                    f"{server.url} {told}, and the {self._deadline_s:g} s for one question are over",
-                    "add servers, or allow more with `?deadline=`",
-                )
+                if server.breaker.claim():
+                    try:
+                        return await self._attempt(server, path, content, patience.left()), server.url
+                    except _TryAgain as failure:
+                        server.last_error = failure.told
+                        wait = patience.after(server, failure)
+                        self.retries += 1
             await asyncio.sleep(wait)
-            attempt += 1
-            self.retries += 1
+            server = None
+
+    def _ready(self) -> list[Server]:
+        """Servers that may be asked; where there are none, those that are being probed."""
+        ready = [server for server in self.all if server.breaker.available]
+        ready = ready or [server for server in self.all if server.breaker.probing]
+        if not ready:
+            told = "; ".join(f"{server.url} {server.last_error}" for server in self.all)
+            raise EngineUnavailable(f"no vLLM server answers: {told}", "start it, or wait until it is back")
+        return ready
 
     async def ask(
         self, server: Server, path: str, seconds: float, body: Mapping[str, Any] | None = None
@@ -202,7 +236,7 @@ class Servers:
 
     async def _attempt(self, server: Server, path: str, content: bytes, seconds: float) -> Any:
         """Send once; the breaker hears how it went."""
-        breaker = server.breaker
+        breaker, began = server.breaker, time.monotonic()
         try:
             # Leaving the block closes the connection, and vLLM stops computing what nobody reads.
             async with asyncio.timeout(seconds):
@@ -216,7 +250,7 @@ class Servers:
             hint = "look at its log and its load, or allow more with `?deadline=`"
             raise EngineUnavailable(f"{server.url} {server.last_error}", hint) from None
         except (_TryAgain, EngineError):
-            breaker.failed()
+            breaker.failed(began)
             raise
         except BaseException:
             breaker.abandoned()

@@ -111,9 +111,9 @@ def info_of(address: VllmAddress, found: Sequence[_Introduced], source: LabelSou
     """
     card, base = found[0].card, found[0].base
     served = [base.id, base.root, *sorted({one.version for one in found})]
-    adapter = None
-    if base is not card:
-        adapter = address.adapter_digest or _stand_in([*served, card.id, card.root])
+    adapter = address.adapter_digest  # may be merged into the weights, and then has no card of its own
+    if base is not card and adapter is None:
+        adapter = _stand_in([*served, card.id, card.root])
     return EngineInfo(
         engine=source.value,
         model=address.model,
