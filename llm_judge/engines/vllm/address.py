@@ -35,6 +35,7 @@ class VllmAddress:
         concurrency: questions in flight at each server.
         deadline_s: seconds for one question or one generation, attempts and waits together.
         wait_s: seconds to wait for servers that are not up yet.
+        dtype: of the weights, where it is known.
         pictures: most that are shown in one prompt, 0 for none; None shows 8 to a model that takes them.
     """
 
@@ -46,6 +47,7 @@ class VllmAddress:
     concurrency: int = 32
     deadline_s: float = 60.0
     wait_s: float = 0.0
+    dtype: str | None = None
     pictures: int | None = None
 
 

@@ -107,7 +107,7 @@ def info_of(address: VllmAddress, found: Sequence[_Introduced], source: LabelSou
 
     A server cannot be asked for the digest of its weights. Where the operator gives none, what stands in its
     place begins with ``served:`` and covers only what the servers call the model: names, root and version.
-    The number type is not told either.
+    The number type is not told either; only who started the servers knows it.
     """
     card, base = found[0].card, found[0].base
     served = [base.id, base.root, *sorted({one.version for one in found})]
@@ -119,7 +119,7 @@ def info_of(address: VllmAddress, found: Sequence[_Introduced], source: LabelSou
         model=address.model,
         model_digest=address.digest or _stand_in(served),
         adapter_digest=adapter,
-        dtype="unknown",
+        dtype=address.dtype or "unknown",
         context_tokens=min(one.context for one in found),
     )
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def is_managed(spec: str) -> bool:
-    """Return whether an engine's name means a server of our own: ``vllm``, ``vllm:base``, ``vllm:ADAPTER``."""
+    """Return whether an engine's name means a server of our own: ``vllm`` or ``vllm:ADAPTER``."""
     kind, _, rest = spec.partition(":")
     return kind == "vllm" and "@" not in rest
 
@@ -65,7 +65,7 @@ def managed_engine(
     from llm_judge.engines.vllm.engine import VllmEngine
 
     with server:
-        address = VllmAddress(options.name, (server.url,), tokenizer=options.model, **digests)
+        address = VllmAddress(options.name, (server.url,), options.model, dtype=dtype, **digests)
         with closing(VllmEngine(address, server.key)) as engine:
             yield engine, server
 
