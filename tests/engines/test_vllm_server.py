@@ -6,15 +6,18 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
+from llm_judge.engines.vllm_server import server as server_module
 from llm_judge.engines.vllm_server.server import Patience, State, VllmServer
 from llm_judge.errors import EngineUnavailable
 
@@ -93,6 +96,23 @@ def test_one_that_dies_at_its_start_is_told_with_its_last_words_but_not_the_key(
         server.start()
     assert any("the key is ***" in line for line in said)
     assert server.key not in " ".join(said)
+
+
+def test_a_port_that_somebody_else_took_is_given_up(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        ports = iter([taken.getsockname()[1], server_module._free_port()])
+        monkeypatch.setattr(server_module, "_free_port", lambda: next(ports))
+        with make() as server:
+            assert server.state is State.READY
+
+
+def test_it_can_be_stopped_while_it_waits_for_a_hung_one(make: Make) -> None:
+    with make(patience=replace(QUICK, hang_s=600)) as server:
+        ask(server, "/hang")
+        time.sleep(0.3)  # the watcher asks for a token by now, and would wait for seconds
+        started = time.monotonic()
+    assert time.monotonic() - started < 10 and server.restarts == 0
 
 
 def test_one_that_is_not_ready_in_time_is_stopped(make: Make, tmp_path: Path) -> None:

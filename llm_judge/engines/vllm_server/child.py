@@ -53,6 +53,7 @@ class Child:
         self._grace_s = grace_s
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._group: int | None = None
+        self._stopping = threading.Lock()
         life, self._life = os.pipe()
         status, told = os.pipe()
         words = [sys.executable, "-I", "-S", str(_GUARDIAN), str(life), str(told), str(grace_s), *command]
@@ -98,10 +99,14 @@ class Child:
         return [line for line in list(self._lines) if line.strip()]
 
     def stop(self) -> None:
-        """End the whole group: gently, then for sure. May be called again."""
-        if self._life >= 0:
-            os.close(self._life)
-            self._life = -1
+        """End the whole group: gently, then for sure. May be called again, and by several threads."""
+        with self._stopping:
+            if self._life >= 0:  # once only: the number of its group may be another's by now
+                os.close(self._life)
+                self._life = -1
+                self._end()
+
+    def _end(self) -> None:
         try:
             self._guardian.wait(self._grace_s + 5)
         except subprocess.TimeoutExpired:

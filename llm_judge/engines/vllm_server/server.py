@@ -28,6 +28,7 @@ _LOOK_S = 0.2
 _PORT_TRIES = 3
 _TAKEN = "address already in use"
 _SHOWN = 100
+_LAST_LINES = 10
 
 
 class State(Enum):
@@ -129,27 +130,28 @@ class VllmServer:
         Raises:
             EngineUnavailable: it ended or took too long; a second try would end the same way.
         """
-        for left in reversed(range(_PORT_TRIES)):
-            self._port = _free_port()
-            wrong = self._run(self._say)
-            if wrong is None:
-                self._state = State.READY
-                self._watcher.start()
-                return
-            lines = self._child.last_lines() if self._child else []
-            if not (left and _TAKEN in " ".join(lines).lower()):
-                break
+        try:
+            wrong = self._first_run()
+        except BaseException:  # Ctrl-C while it starts
+            self.close()
+            raise
+        if wrong is None:
+            self._state = State.READY
+            self._watcher.start()
+            return
+        lines = bare(self._lines())[-_LAST_LINES:]
         self.close()
-        for line in bare(lines)[-10:]:
+        for line in lines:
             self._say(f"  vllm: {line[:300]}")
         raise EngineUnavailable(f"vLLM did not start: {wrong}", "the lines above are the last it wrote")
 
     def close(self) -> None:
         """Stop it with everything it started. May be called again."""
         self._stopping.set()
+        self._end_child()  # first: the watcher may be waiting for its answer
         if self._watcher.is_alive():
             self._watcher.join()
-        self._end_child()
+            self._end_child()  # another one may have been started meanwhile
         self._state = State.STOPPED
 
     def __enter__(self) -> Self:
@@ -160,6 +162,19 @@ class VllmServer:
     def __exit__(self, *_: object) -> None:
         """Stop it."""
         self.close()
+
+    def _first_run(self) -> str | None:
+        """Start it on a free port; somebody may take the port before it does."""
+        wrong = None
+        for _ in range(_PORT_TRIES):
+            self._port = _free_port()
+            wrong = self._run(self._say)
+            if wrong is None or _TAKEN not in " ".join(self._lines()).lower():
+                break
+        return wrong
+
+    def _lines(self) -> list[str]:
+        return self._child.last_lines() if self._child else []
 
     def _run(self, say: Callable[[str], None]) -> str | None:
         """Start a child and wait until it is ready; return what went wrong, None where nothing did."""
@@ -212,6 +227,8 @@ class VllmServer:
         liveness = Liveness(self._port, self.key, self._model, self._patience.hang_s)
         while not self._stopping.wait(self._patience.check_s):
             code = child.exit_code
+            if self._stopping.is_set():  # it is we who ended it
+                return None
             # Contents were sent by now, and the words of an error may hold some: its name must do.
             if code is not None:
                 return f"{_ended(code)} {error_kind(child.last_lines())}".strip()
