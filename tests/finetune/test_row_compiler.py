@@ -122,6 +122,20 @@ def test_every_exemption_is_asked_in_both_directions() -> None:
     assert all(("It is study." in row.user) == (row.answer == "except") for row in rules)
 
 
+def test_an_edited_rule_is_asked_about_several_texts_with_both_answers() -> None:
+    texts = [replace(HIT, text=f"{TEXT} {number}") for number in range(40)]
+    clear = {key: "no" for key in HIT.rules}
+    texts += [replace(row, text=f"{row.text} then", areas={}, rules=clear) for row in texts]
+    shares = {"inverted": 1.0, "rule_swapped": 1.0, "clause_removed": 1.0}
+    found = compiled(*texts, variants=shares, areas_of_a_prompt=2).reads
+    for kind in (Variant.INVERTED, Variant.RULE_SWAPPED, Variant.CLAUSE_REMOVED):
+        of_prompt: dict[str, set[str]] = {}
+        for row in variant(found, kind):
+            of_prompt.setdefault(row.prefix, set()).add(row.answer)
+        assert len(of_prompt) <= 12
+        assert {"yes", "no"} in of_prompt.values()
+
+
 def test_attacks_change_no_answer_and_keep_where_they_come_from() -> None:
     shares = {"injected": 1.0, "obfuscated": 1.0}
     found = compiled(HIT, EXEMPT, variants=shares, inject=("order_no",), obfuscate=("leet",))
