@@ -125,14 +125,14 @@ def test_every_exemption_is_asked_in_both_directions() -> None:
 
 def test_an_edited_rule_is_asked_about_several_texts_with_both_answers() -> None:
     texts = [replace(HIT, text=f"{TEXT} {number}") for number in range(40)]
-    clear = {key: "no" for key in HIT.rules}
+    clear = dict.fromkeys(HIT.rules, "no")
     texts += [replace(row, text=f"{row.text} then", areas={}, rules=clear) for row in texts]
     shares = {"inverted": 1.0, "rule_swapped": 1.0, "clause_removed": 1.0}
     found = compiled(*texts, variants=shares, areas_of_a_prompt=2).reads
     for kind in (Variant.INVERTED, Variant.RULE_SWAPPED, Variant.CLAUSE_REMOVED):
-        of_prompt: dict[str, set[str]] = {}
+        of_prompt: dict[tuple[str, str], set[str]] = {}
         for row in variant(found, kind):
-            of_prompt.setdefault(row.prefix, set()).add(row.answer)
+            of_prompt.setdefault((row.prefix, row.question), set()).add(row.answer)
         assert len(of_prompt) <= (VERSIONS if kind is Variant.INVERTED else 4 + VERSIONS)
         assert {"yes", "no"} in of_prompt.values()
 
