@@ -173,9 +173,9 @@ def test_a_hung_server_is_left_at_the_deadline_and_notices(start: Open, fake: Fa
 
 
 def test_a_server_that_stays_busy_is_told_so_at_the_deadline(start: Open, fake: FakeVllm) -> None:
-    engine = start(fake, deadline=0.4)
+    engine = start(fake, deadline=3)
     fake.always = "busy"
-    with pytest.raises(EngineUnavailable, match=r"is busy \(503\), and the 0.4 s for one question are over"):
+    with pytest.raises(EngineUnavailable, match=r"is busy \(503\), and the 3 s for one question are over"):
         engine.read([request(questions=1)])
     fake.always = None
     assert engine.read([request(questions=1)])

@@ -68,7 +68,7 @@ class CircuitBreaker:
             began: when the call began, on the clock. Calls that were in flight together when a connection
                 broke then count once; without it each counts.
         """
-        if began is not None and began <= self._last_failed and not self.probing:
+        if began is not None and began < self._last_failed and not self.probing:
             return
         self._last_failed = self._clock()
         self._failed += 1

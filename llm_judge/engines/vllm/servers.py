@@ -50,6 +50,10 @@ class _TryAgain(Exception):
         self.told, self.after_s, self.broken = told, after_s, broken
 
 
+class _HungUp(_TryAgain):
+    """The connection broke; all that share a server's connections may break at once."""
+
+
 @dataclass(eq=False)
 class Server:
     """One server.
@@ -249,8 +253,8 @@ class Servers:
             server.last_error = f"did not answer within {self._deadline_s:g} s"
             hint = "look at its log and its load, or allow more with `?deadline=`"
             raise EngineUnavailable(f"{server.url} {server.last_error}", hint) from None
-        except (_TryAgain, EngineError):
-            breaker.failed(began)
+        except (_TryAgain, EngineError) as failure:
+            breaker.failed(began if isinstance(failure, _HungUp) else None)
             raise
         except BaseException:
             breaker.abandoned()
@@ -282,7 +286,7 @@ class Servers:
         except httpx.ConnectError as error:
             raise _TryAgain(f"cannot be reached: {_reason(error)}") from None
         except (httpx.TransportError, httpx.DecodingError) as error:
-            raise _TryAgain(f"hung up before its answer was whole ({type(error).__name__})") from None
+            raise _HungUp(f"hung up before its answer was whole ({type(error).__name__})") from None
 
 
 @asynccontextmanager
