@@ -6,20 +6,24 @@ encoding are not touched. Tokenizer, chat template and generation settings are t
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import sys
 from typing import TYPE_CHECKING
 
 from llm_judge.adapters.lora_folder import adapter_digest
+from llm_judge.durable import reason_of
 from llm_judge.engines.convert import MODEL, converted_model
 from llm_judge.engines.derived import made_once
 from llm_judge.engines.weights import DTYPES, load_base, merge_adapter
 from llm_judge.errors import UsageError
-from llm_judge.packaged import derived_folder
+from llm_judge.packaged import derived_folder, file_sha256
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+MERGED = "merged.json"
 # Of the base; whatever else is in its folder stays there.
 _KEPT = (
     "tokenizer.json",
@@ -54,6 +58,30 @@ def packaged_with(adapter: Path | None, dtype: str = "bfloat16", fetch: bool = T
         write_merged(base, adapter, folder, dtype)
 
     return made_once(derived_folder(MODEL) / f"merged-{adapter_digest(adapter)[:16]}-{dtype}", make)
+
+
+def digests_of(folder: Path) -> tuple[str, str | None]:
+    """Return what a model folder holds: digest of the model, and of the adapter merged into it.
+
+    A folder of `llm-judge finetune merge` says what it was made from, and is believed while its files are what
+    they were. Else the digest is the SHA-256 of the weights, over all files of them where there are several.
+
+    Raises:
+        UsageError: a file cannot be read.
+    """
+    try:
+        found = {path.name: file_sha256(path) for path in sorted(folder.glob("*.safetensors"))}
+    except OSError as error:
+        raise UsageError(f"`{folder}` cannot be read: {reason_of(error)}") from None
+    try:
+        about = json.loads((folder / MERGED).read_text("utf-8"))
+        if found and all(about["files"][name] == digest for name, digest in found.items()):
+            return str(about["base"]), str(about["adapter"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # made by somebody else
+    if len(found) == 1:
+        return next(iter(found.values())), None
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest(), None
 
 
 def write_merged(base: Path, adapter: Path, folder: Path, dtype: str) -> None:

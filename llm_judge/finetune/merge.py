@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm_judge.adapters.lora_folder import adapter_digest
 from llm_judge.durable import reason_of
-from llm_judge.engines.merged_model import write_merged
+from llm_judge.engines.merged_model import MERGED, write_merged
 from llm_judge.errors import ExitCode, JudgeError, OutputError, UsageError
 from llm_judge.finetune.liveness_probes import read_probes
 from llm_judge.packaged import file_sha256
@@ -25,7 +25,6 @@ from llm_judge.packaged import file_sha256
 if TYPE_CHECKING:
     from llm_judge.finetune.liveness_probes import ProbeSet
 
-MERGED = "merged.json"
 _CONTENTS = 8  # spread over the probes: an adapter beside its base is slow on a CPU
 
 

@@ -57,7 +57,7 @@ def managed_engine(
     if find_spec("httpx") is None:
         raise UsageError("the vLLM engine needs httpx", "pip install 'llm-judge[vllm]'")
     installation = find_installation(python)  # first: merging a model takes longer
-    options, digests = _served(spec, model, dtype)
+    options, digest, adapter = _served(spec, model, dtype)
     server = server_for(installation, options, patience, say)
     build = "CPU" if installation.on_cpu else "GPU"
     say(f"starting vLLM {installation.version} ({build}, {options.dtype}) with {options.name}")
@@ -65,7 +65,9 @@ def managed_engine(
     from llm_judge.engines.vllm.engine import VllmEngine
 
     with server:
-        address = VllmAddress(options.name, (server.url,), options.model, dtype=dtype, **digests)
+        address = VllmAddress(
+            options.name, (server.url,), options.model, digest=digest, adapter_digest=adapter, dtype=dtype
+        )
         with closing(VllmEngine(address, server.key)) as engine:
             yield engine, server
 
@@ -81,21 +83,21 @@ def server_for(
     return VllmServer(words, variables, options.name, patience, say)
 
 
-def _served(spec: str, model: Path | None, dtype: str) -> tuple[ServerOptions, dict[str, str]]:
-    """What to serve, and the digests that we vouch for."""
+def _served(spec: str, model: Path | None, dtype: str) -> tuple[ServerOptions, str, str | None]:
+    """What to serve, and the digests of model and adapter."""
+    from llm_judge.engines.merged_model import digests_of, packaged_with
+
     _, colon, rest = spec.partition(":")
     if colon and not rest:
         raise UsageError(f"unknown engine `{spec}`", "write `vllm`, `vllm:base` or `vllm:ADAPTER`")
     if model is not None:
         if rest:
             raise UsageError(f"--model does not go with `{spec}`", "write `--engine vllm --model FOLDER`")
-        return options_for(model, dtype=dtype), {}
+        options = options_for(model, dtype=dtype)
+        return options, *digests_of(options.model)
     from llm_judge.adapters.lora_folder import adapter_digest
     from llm_judge.engines.convert import MODEL, model_sha256
-    from llm_judge.engines.merged_model import packaged_with
 
     adapter = find_adapter(rest)
-    digests = {"digest": model_sha256()}
-    if adapter is not None:
-        digests["adapter_digest"] = adapter_digest(adapter)
-    return options_for(packaged_with(adapter, dtype), MODEL, dtype), digests
+    digest = None if adapter is None else adapter_digest(adapter)
+    return options_for(packaged_with(adapter, dtype), MODEL, dtype), model_sha256(), digest
