@@ -63,8 +63,8 @@ def packaged_with(adapter: Path | None, dtype: str = "bfloat16", fetch: bool = T
 def digests_of(folder: Path) -> tuple[str, str | None]:
     """Return what a model folder holds: digest of the model, and of the adapter merged into it.
 
-    A folder of `llm-judge finetune merge` says what it was made from, and is believed while its files are what
-    they were. Else the digest is the SHA-256 of the weights, over all files of them where there are several.
+    A folder of `llm-judge finetune merge` says what it was made from, and is believed while its weights are
+    what they were. Else the digest is the SHA-256 of the weights, over all their files where there are several.
 
     Raises:
         UsageError: a file cannot be read.
