@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from postgres_server import PostgresServer
+from llm_judge.reliability.postgres import PostgresServer
 from sqlalchemy import event
 from stored_records import clear, firing
 
