@@ -49,7 +49,7 @@ def told(result: Result) -> str:
     line = (
         f"{result.name}: {counts.sent} sent, {counts.decided} decided, {counts.kept} kept, "
         f"{counts.lost} lost, {counts.duplicated} duplicated, {counts.wrong_typed} wrong-typed, "
-        f"{counts.unanswered} without an answer, {counts.fail_modes} fail modes "
+        f"{counts.unanswered} without an answer, {counts.left} left, {counts.fail_modes} fail modes "
         f"({result.fail_modes_counted} counted), back after {result.recovered_s} s, "
         f"{dict(counts.errors)} {dict(result.notes)} {result.seconds} s"
     )

@@ -52,9 +52,10 @@ FIRES = Known("Pay a small fee to claim your prize.", "remove")
 HARMLESS = Known("A walk by the lake in the morning.", "allow")
 CANNOT_TELL = Known("Perhaps there is a discount.", ON_ERROR, undecided=True)
 KNOWN = (HARMLESS, FIRES, HARMLESS, CANNOT_TELL)
+_AREAS = ("area:demo/sales", "area:regulated/fraud")  # ours, and one of the shipped guidelines
 _READS = [
-    {"question": "area:*", "contains": FIRES.text, "probabilities": SURE},
-    {"question": "area:*", "contains": CANNOT_TELL.text, "probabilities": SURE},
+    *({"question": a, "contains": FIRES.text, "probabilities": SURE} for a in _AREAS),
+    *({"question": a, "contains": CANNOT_TELL.text, "probabilities": SURE} for a in _AREAS),
     {"question": "rule:*MS1", "contains": FIRES.text, "probabilities": SURE},
     {"question": "rule:*MS2", "contains": CANNOT_TELL.text, "probabilities": UNSURE},
 ]
