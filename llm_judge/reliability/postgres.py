@@ -61,15 +61,14 @@ class PostgresServer:
 
     def start(self) -> None:
         """Return once it answers."""
-        command = [self.bin / "postgres", "-D", self.data, "-k", self.folder, "-c", "listen_addresses="]
-        command += ["-c", f"fsync={'on' if self._fsync else 'off'}"]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self._as_user()
-        )
-        ready = [self.bin / "pg_isready", "-h", self.folder, "-U", OWNER, "-q"]
+        command = [str(self.bin / "postgres"), "-D", str(self.data), "-k", str(self.folder)]
+        command += ["-c", "listen_addresses=", "-c", f"fsync={'on' if self._fsync else 'off'}"]
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.process = process = subprocess.Popen(command, **quiet, **self._as_user())
+        ready = [str(self.bin / "pg_isready"), "-h", str(self.folder), "-U", OWNER, "-q"]
         ends = time.monotonic() + _READY_S
         while subprocess.run(ready, check=False).returncode != 0:
-            if self.process.poll() is not None or time.monotonic() > ends:
+            if process.poll() is not None or time.monotonic() > ends:
                 raise StoreUnavailable("PostgreSQL does not start", f"look at `{self.bin}`")
             time.sleep(0.05)
 
