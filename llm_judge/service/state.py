@@ -41,6 +41,11 @@ class Service:
     quotas: Quotas = field(default_factory=Quotas)
     answers: Answers = field(default_factory=Answers)
 
+    @property
+    def on_error(self) -> str:
+        """What to do with content that gets no decision."""
+        return self.judges.on_error.value
+
     def close(self) -> None:
         """Answer what waits and end the threads; engine and store are left to whoever opened them."""
         self.queue.stop(self.settings.drain_seconds)
