@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +13,13 @@ from llm_judge.cli import serve_keys
 from llm_judge.cli.extras import require_extra
 from llm_judge.cli.options import BundleFolder, CalibrationFile, EngineSpec, Only, Policies, warn_of_gaps
 from llm_judge.cli.records_options import Store, open_store, require_store
+from llm_judge.cli.serve_vllm import ModelFolder, VllmPython, opened_engine
 from llm_judge.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llm_judge.engines.protocol import Engine
     from llm_judge.service.guidelines import Guidelines
     from llm_judge.service.settings import ServiceSettings
     from llm_judge.service.spans import Spans
@@ -39,6 +44,8 @@ def serve(
     only: Only = None,
     bundle: BundleFolder = None,
     engine: EngineSpec = "local",
+    model: ModelFolder = None,
+    vllm_python: VllmPython = None,
     calibration: CalibrationFile = None,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
@@ -111,9 +118,11 @@ def serve(
     """Answer judge requests over HTTP; needs `pip install 'llm-judge[serve]'`.
 
     The engine is loaded and the canary judged before anything is answered. SIGTERM stops it after the
-    requests in hand.
+    requests in hand. `--engine vllm` starts a vLLM server too, watches it, and stops it in the end.
 
       llm-judge serve
+
+      llm-judge serve --engine vllm --vllm-python vllm-env/bin/python
 
       llm-judge serve --store decisions.sqlite3
 
@@ -151,8 +160,9 @@ def serve(
     guidelines = _guidelines(policies, only, bundle)
     from llm_judge.service.server import serve as run
 
-    with _records(store, store_content) as records:
-        service = _build(guidelines, engine, calibration, settings, canary, keys, records, spans)
+    with _records(store, store_content) as records, ExitStack() as stack:
+        start = partial(opened_engine, stack, engine, model, vllm_python)
+        service = _build(guidelines, start, calibration, settings, canary, keys, records, spans)
         run(service, host, port, tls_cert=tls_cert, tls_key=tls_key, log_level=log_level, say=_say_ready)
 
 
@@ -180,7 +190,7 @@ def _guidelines(policies: Any, only: Any, bundle: Path | None) -> Guidelines:
 
 def _build(
     guidelines: Guidelines,
-    engine: str,
+    start: Callable[[], Engine],
     calibration: Path | None,
     settings: ServiceSettings,
     canary: Path | None,
@@ -189,7 +199,6 @@ def _build(
     spans: Spans | None,
 ) -> Service:
     from llm_judge.calibration import read_calibration
-    from llm_judge.engines.open import open_engine
     from llm_judge.judge import JudgeSettings
     from llm_judge.service.health import PLAIN_CANARY, read_canaries
     from llm_judge.service.judges import Judges
@@ -199,7 +208,7 @@ def _build(
     ring = None if keys is None else KeyRing(keys)  # first, as the other files: loading a model takes long
     canaries = read_canaries(canary) if canary else (PLAIN_CANARY,)
     calibrated = None if calibration is None else read_calibration(calibration)
-    opened = open_engine(engine)
+    opened = start()
     traced = opened if spans is None else spans.engine(opened)
     judges = Judges(guidelines, traced, JudgeSettings(calibration=calibrated))
     warn_of_gaps(judges.plain.gaps)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from starlette.requests import Request
 
+from llm_judge.engines.protocol import limits_for
 from llm_judge.errors import JudgeError
 from llm_judge.service.body import Bodies
 from llm_judge.service.engine_queue import EngineQueue
@@ -46,6 +47,11 @@ class Service:
     quotas: Quotas = field(default_factory=Quotas)
     answers: Answers = field(default_factory=Answers)
 
+    @property
+    def on_error(self) -> str:
+        """What to do with content that gets no decision."""
+        return self.judges.on_error.value
+
     def close(self) -> None:
         """Answer what waits and end the threads; engine and store are left to whoever opened them."""
         self.queue.stop(self.settings.drain_seconds)
@@ -76,6 +82,7 @@ def build(
         fetching: makes what fetches media, where the settings say that any are fetched.
     """
     settings = settings or ServiceSettings()
+    settings = replace(settings, limits=limits_for(judges.engine, settings.limits))
     spans = spans or Spans()
     parts: list[Health] = []
 

@@ -15,6 +15,7 @@ from llm_judge.engines.protocol import (
     GenerateRequest,
     Reading,
     ReadRequest,
+    Vision,
 )
 
 
@@ -39,6 +40,11 @@ class TracedEngine:
     def special_tokens(self) -> tuple[str, ...]:
         """As the engine says."""
         return self._engine.special_tokens
+
+    @property
+    def vision(self) -> Vision | None:
+        """As the engine says."""
+        return self._engine.vision
 
     def count_tokens(self, text: str) -> int:
         """As the engine counts."""
