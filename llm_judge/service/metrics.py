@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from llm_judge.service.problems import Problem
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nothing reads
+_WATCHED = ("abstained", "record_not_kept", "records_unavailable", "engine_failed", "internal")
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _MASSES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 
@@ -84,7 +85,10 @@ class Metrics:
         return generate_latest(self._registry)
 
     def in_force(self, policies: tuple[Policy, ...]) -> None:
-        """Say which policies are in force."""
+        """Say which policies are in force, and begin at 0 what alerts watch: from nothing nothing rises."""
+        for mode in {policy.on_error.value for policy in policies}:
+            for reason in _WATCHED:
+                self._fail_modes.labels(mode, reason)
         for policy in policies:
             self._policies.labels(policy.policy, policy.version_in_force).set(1)
 
