@@ -25,6 +25,7 @@ class Code(Enum):
     METHOD_NOT_ALLOWED = (405, "the path exists, with another method")
     BODY_TOO_SLOW = (408, "the body did not arrive in time")
     IN_FLIGHT = (409, "a request with this `Idempotency-Key` is still being answered")
+    RELOAD_REFUSED = (409, "a new revision is not fit to judge, so the old one goes on")
     ERASED = (410, "the decision was erased, with everything said of it")
     BODY_TOO_LARGE = (413, "the body is over the limit of this service")
     CONTENT_TOO_LARGE = (413, "an item is over a cap on bytes, pixels, frames or seconds")

@@ -27,6 +27,8 @@ class ServiceSettings:
         max_deadline_ms: longest deadline a request may name.
         drain_seconds: how long requests in hand may take after a stop was asked for.
         recheck_seconds: between two canaries while the engine fails.
+        shadow_items: contents that wait for the other revision; more are dropped.
+        open_admin: whether ``/v1/admin`` answers without API keys; for loopback only.
         limits: caps on one item.
     """
 
@@ -41,4 +43,6 @@ class ServiceSettings:
     max_deadline_ms: int = 600_000
     drain_seconds: int = 30
     recheck_seconds: float = 5.0
+    shadow_items: int = 64
+    open_admin: bool = True
     limits: Limits = field(default_factory=lambda: Limits(text_bytes=SERVED_TEXT_BYTES))

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
+from llm_judge.engines.protocol import Engine
 from llm_judge.errors import JudgeError
+from llm_judge.service.admission import Admission
+from llm_judge.service.arms import Arm, Arms, ArmsInForce
 from llm_judge.service.body import Bodies
 from llm_judge.service.engine_queue import EngineQueue
 from llm_judge.service.health import PLAIN_CANARY, Canary, Health
@@ -18,7 +21,13 @@ from llm_judge.service.keeping import Records
 from llm_judge.service.keys import KeyRing
 from llm_judge.service.metrics import Metrics
 from llm_judge.service.quotas import Quotas
+from llm_judge.service.revision import Revision, RunningEngine
+from llm_judge.service.rollout.metrics import RolloutMetrics
+from llm_judge.service.rollout.reload import Reloader
+from llm_judge.service.rollout.rollout import Rollout, RolloutPlan
 from llm_judge.service.settings import ServiceSettings
+
+_IN_PROCESS = ("local",)  # engines that take the cores from each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +38,78 @@ class Service:
     """
 
     settings: ServiceSettings
-    judges: Judges
-    queue: EngineQueue
+    arms: ArmsInForce
+    queue: Admission
     judging: Judging
     metrics: Metrics
     health: Health
     bodies: Bodies
     keys: KeyRing | None
     records: Records | None
+    rollout: Rollout
     quotas: Quotas = field(default_factory=Quotas)
     answers: Answers = field(default_factory=Answers)
 
+    @property
+    def judges(self) -> Judges:
+        """Those of the stable revision that is in force now; to judge, use ``arms.in_hand``."""
+        return self.arms.now.stable.judges
+
     def close(self) -> None:
         """Answer what waits and end the threads; engine and store are left to whoever opened them."""
-        self.queue.stop(self.settings.drain_seconds)
+        self.arms.close(self.settings.drain_seconds)
         self.judging.close()
+        self.rollout.close()
+
+
+class _Engines:
+    """Starts the queues of engines, and says what they have in common."""
+
+    def __init__(self, settings: ServiceSettings, metrics: Metrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self.arms: ArmsInForce | None = None
+        self.health: Health | None = None
+        self.admission = Admission(settings.queue_items, self._seconds, self.depth, self._on_error)
+
+    def start(self, engine: Engine) -> RunningEngine:
+        """Start the queue of an engine."""
+        queue = EngineQueue(
+            self._settings.engine_items,
+            lambda error: self._answered(engine, error),
+            lambda: self._may_spare(engine),
+            self._seconds(),
+        )
+        queue.start()
+        return RunningEngine(engine, queue)
+
+    def depth(self) -> int:
+        """How many items wait for an engine that is in force."""
+        return sum(queue.depth() for queue in self._queues())
+
+    def _seconds(self) -> float:
+        return max((queue.seconds_an_item for queue in self._queues()), default=0.0)
+
+    def _queues(self) -> list[EngineQueue]:
+        now = None if self.arms is None else self.arms.now
+        revisions = [] if now is None else [each for each in (now.stable, now.candidate) if each is not None]
+        return list({id(each.queue): each.queue for each in revisions}.values())
+
+    def _on_error(self) -> str:
+        return "review" if self.arms is None else self.arms.now.stable.judges.on_error.value
+
+    def _answered(self, engine: Engine, error: JudgeError | None) -> None:
+        if error is not None:
+            self._metrics.engine_failed(type(error).__name__)
+        if self.health is not None:
+            self.health.engine_answered(engine, error)
+
+    def _may_spare(self, engine: Engine) -> bool:
+        """Whether an engine has time to spare: nothing is in hand, or it is one that takes none from it."""
+        if self.admission.idle():
+            return True
+        stable = None if self.arms is None else self.arms.now.stable.judges.engine
+        return engine is not stable and engine.info.engine not in _IN_PROCESS
 
 
 def build(
@@ -52,8 +118,10 @@ def build(
     records: Records | None = None,
     canaries: Sequence[Canary] = (PLAIN_CANARY,),
     keys: KeyRing | None = None,
+    candidate: Judges | None = None,
+    plan: RolloutPlan | None = None,
 ) -> Service:
-    """Join the parts and start the engine's thread.
+    """Join the parts and start the engines' threads.
 
     Args:
         judges: made in the calling thread; not to be used there any more.
@@ -61,23 +129,40 @@ def build(
         records: keeps every record before its answer is given.
         canaries: must come out right for the service to be ready.
         keys: who may call; None lets anybody.
+        candidate: a revision on trial; of the same engine, or of one of its own.
+        plan: how it is tried, and where revisions come from.
     """
-    settings = settings or ServiceSettings()
-    parts: list[Health] = []
+    settings, plan = settings or ServiceSettings(), plan or RolloutPlan()
+    metrics = Metrics()
+    engines = _Engines(settings, metrics)
+    metrics.waiting(engines.depth)
+    arms = engines.arms = ArmsInForce(_arms(engines, judges, candidate, plan))
+    health = engines.health = Health(arms, canaries)
 
-    def engine_answered(error: JudgeError | None) -> None:
-        if error is not None:
-            metrics.engine_failed(type(error).__name__)
-        for health in parts:
-            health.engine_answered(error)
+    def in_force() -> None:
+        metrics.in_force(arms.now.stable.guidelines.policies)
 
-    queue = EngineQueue(judges, settings.queue_items, settings.engine_items, engine_answered)
-    metrics = Metrics(queue.depth)
-    metrics.in_force(judges.guidelines.policies)
-    parts.append(Health(queue, canaries))
-    judging = Judging(judges, queue, settings, metrics, records)
-    queue.start()
-    return Service(settings, judges, queue, judging, metrics, parts[0], Bodies(settings), keys, records)
+    def changed() -> None:
+        in_force()
+        health.reloaded()
+
+    in_force()
+    rollout = Rollout(arms, plan, RolloutMetrics(metrics.registry), settings.shadow_items, changed)
+    rollout.reload_with(lambda done: Reloader(arms, plan.sources, engines.start, canaries, done))
+    judging = Judging(engines.admission, settings, metrics, records, rollout.watchers())
+    bodies = Bodies(settings)
+    return Service(
+        settings, arms, engines.admission, judging, metrics, health, bodies, keys, records, rollout
+    )
+
+
+def _arms(engines: _Engines, judges: Judges, candidate: Judges | None, plan: RolloutPlan) -> Arms:
+    stable = Revision(judges, engines.start(judges.engine))
+    if candidate is None:
+        return Arms(stable)
+    shared = candidate.engine is judges.engine
+    running = stable.running if shared else engines.start(candidate.engine)
+    return Arms(stable, Revision(candidate, running), plan.share, plan.salt)
 
 
 def service_of(request: Request) -> Service:
