@@ -10,12 +10,24 @@ import typer
 
 from llm_judge.cli import serve_keys
 from llm_judge.cli.extras import require_extra
-from llm_judge.cli.options import BundleFolder, CalibrationFile, EngineSpec, Only, Policies, warn_of_gaps
+from llm_judge.cli.options import BundleFolder, CalibrationFile, EngineSpec, Only, Policies
 from llm_judge.cli.records_options import Store, open_store, require_store
+from llm_judge.cli.serve_rollout import (
+    Candidate,
+    CandidateSalt,
+    CandidateShare,
+    RollbackAt,
+    ShadowBundle,
+    ShadowCalibration,
+    ShadowEngine,
+    ShadowLog,
+    ShadowPolicies,
+    open_revisions,
+)
 from llm_judge.errors import UsageError
 
 if TYPE_CHECKING:
-    from llm_judge.service.guidelines import Guidelines
+    from llm_judge.service.rollout.source import Source
     from llm_judge.service.settings import ServiceSettings
     from llm_judge.service.state import Service
     from llm_judge.store.decision_store import DecisionStore
@@ -86,11 +98,19 @@ def serve(
         int, typer.Option(min=0, max=3600, metavar="S", help="For requests in hand after SIGTERM.")
     ] = 30,
     log_level: Annotated[str, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")] = "info",
+    shadow_policies: ShadowPolicies = None,
+    shadow_bundle: ShadowBundle = None,
+    shadow_engine: ShadowEngine = None,
+    shadow_calibration: ShadowCalibration = None,
+    shadow_log: ShadowLog = None,
+    candidate_share: CandidateShare = 0,
+    candidate_salt: CandidateSalt = None,
+    rollback_at: RollbackAt = None,
 ) -> None:
     """Answer judge requests over HTTP; needs `pip install 'llm-judge[serve]'`.
 
     The engine is loaded and the canary judged before anything is answered. SIGTERM stops it after the
-    requests in hand.
+    requests in hand; SIGHUP loads guidelines and adapters anew.
 
       llm-judge serve
 
@@ -120,13 +140,24 @@ def serve(
         engine_items=engine_items,
         deadline_ms=deadline_ms,
         drain_seconds=drain_seconds,
+        open_admin=host in _LOOPBACK,
         limits=Limits(text_bytes=max_text_bytes),
     )
-    guidelines = _guidelines(policies, only, bundle)
+    source = _source(policies, only, bundle, engine, calibration)
+    candidate = Candidate(
+        shadow_policies,
+        shadow_bundle,
+        shadow_engine,
+        shadow_calibration,
+        shadow_log,
+        candidate_share,
+        candidate_salt,
+        rollback_at,
+    )
     from llm_judge.service.server import serve as run
 
     with _records(store, store_content) as records:
-        service = _build(guidelines, engine, calibration, settings, canary, keys, records)
+        service = _build(source, candidate, settings, canary, keys, records)
         run(service, host, port, tls_cert=tls_cert, tls_key=tls_key, log_level=log_level, say=_say_ready)
 
 
@@ -142,39 +173,32 @@ def _records(store: str | None, store_content: bool) -> AbstractContextManager[D
     return nullcontext()
 
 
-def _guidelines(policies: Any, only: Any, bundle: Path | None) -> Guidelines:
-    from llm_judge.service.guidelines import from_bundle, from_paths
+def _source(
+    policies: Any, only: Any, bundle: Path | None, engine: str, calibration: Path | None
+) -> Source:
+    from llm_judge.service.rollout.source import Source
 
-    if bundle is None:
-        return from_paths(policies, only)
-    if policies:
+    if policies and bundle is not None:
         raise UsageError("--bundle does not go with --policies", "a bundle brings its own policies")
-    return from_bundle(bundle, only)
+    return Source(policies, only, bundle, engine, calibration)
 
 
 def _build(
-    guidelines: Guidelines,
-    engine: str,
-    calibration: Path | None,
+    source: Source,
+    candidate: Candidate,
     settings: ServiceSettings,
     canary: Path | None,
     keys: Path | None,
     records: DecisionStore | None,
 ) -> Service:
-    from llm_judge.calibration import read_calibration
-    from llm_judge.engines.open import open_engine
-    from llm_judge.judge import JudgeSettings
     from llm_judge.service.health import PLAIN_CANARY, read_canaries
-    from llm_judge.service.judges import Judges
     from llm_judge.service.keys import KeyRing
     from llm_judge.service.state import build
 
     ring = None if keys is None else KeyRing(keys)  # first, as the other files: loading a model takes long
     canaries = read_canaries(canary) if canary else (PLAIN_CANARY,)
-    calibrated = None if calibration is None else read_calibration(calibration)
-    judges = Judges(guidelines, open_engine(engine), JudgeSettings(calibration=calibrated))
-    warn_of_gaps(judges.plain.gaps)
-    return build(judges, settings, records, canaries, ring)
+    judges, tried, plan = open_revisions(source, candidate)
+    return build(judges, settings, records, canaries, ring, tried, plan)
 
 
 def _say_ready(url: str) -> None:

@@ -46,11 +46,11 @@ class Decided:
 class Watcher(Protocol):
     """Is told what became of items; from the event loop, and must be quick."""
 
-    def answered(self, way: Way, result: DecisionRecord | Problem, seconds: float) -> None:
+    def answered(self, way: Way, result: DecisionRecord | Problem, seconds: float, /) -> None:
         """Take note of what a revision made of an item, also where another one answered instead."""
         ...
 
-    def offer(self, order: Order, decided: Decided, content: Content) -> None:
+    def offer(self, order: Order, decided: Decided, content: Content, /) -> None:
         """Take note of an answer that is given, and of what else could judge the content."""
         ...
 
@@ -158,9 +158,7 @@ class Judging:
             watcher.answered(way, result, time.monotonic() - started)
         return result
 
-    async def _answered(
-        self, wanted: Wanted, content: Content, way: Way, deadline: float
-    ) -> DecisionRecord:
+    async def _answered(self, wanted: Wanted, content: Content, way: Way, deadline: float) -> DecisionRecord:
         """Judge and keep. The record gets an id of its own: the judge names the question by it, and the
         same question answered twice is two answers, both of which somebody acts on."""
         record = await self._judged(content, way, deadline)

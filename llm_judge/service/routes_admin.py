@@ -40,7 +40,7 @@ async def reload(request: Request) -> Response:
     """Load guidelines, calibration and adapters anew, as the command line named them.
 
     Each new revision is verified and judges its canaries before it answers; requests in hand finish by the
-    old one. One that is not fit is refused with a 409, and the old one goes on. The body is `{}`.
+    old one. One that is not fit is refused with `reload_refused`, and the old one goes on. The body is `{}`.
     """
     service = service_of(request)
     async with service.bodies.read(request) as body:

@@ -50,7 +50,7 @@ class _Server(uvicorn.Server):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def handle_hangup(self, sig: int, frame: FrameType | None) -> None:
+    def handle_hangup(self, *_: object) -> None:
         """Load everything anew beside the requests; the log says what became of it."""
         threading.Thread(target=_reload, args=(self._service,), name="reload", daemon=True).start()
 

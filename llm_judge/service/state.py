@@ -10,7 +10,7 @@ from starlette.requests import Request
 from llm_judge.engines.protocol import Engine
 from llm_judge.errors import JudgeError
 from llm_judge.service.admission import Admission
-from llm_judge.service.arms import Arm, Arms, ArmsInForce
+from llm_judge.service.arms import Arms, ArmsInForce
 from llm_judge.service.body import Bodies
 from llm_judge.service.engine_queue import EngineQueue
 from llm_judge.service.health import PLAIN_CANARY, Canary, Health

@@ -55,8 +55,8 @@ class Context(_Request):
     age_max: Age | None = Field(default=None, description="Oldest age of the people who see it.")
     user: ItemId | None = Field(
         default=None,
-        description="Whose content it is. Chooses no overlay: while a candidate answers a share of the items, "
-        "all of one user are answered by the same revision. Neither kept nor logged.",
+        description="Whose content it is; chooses no overlay. While a candidate answers a share of the "
+        "items, all of one user are answered by the same revision. Neither kept nor logged.",
     )
 
 

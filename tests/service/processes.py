@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "cli"))
 from cli_runs import FIRES, POLICY, SCRIPT
 
-__all__ = ["FIRES", "address_in", "start"]
+__all__ = ["FIRES", "POLICY", "SCRIPT", "address_in", "start"]
 
 
 def start(folder: Path, *words: str) -> tuple[subprocess.Popen[bytes], Path]:

@@ -83,7 +83,7 @@ class RolloutMetrics:
             outcome = "undecided" if unsure else "decided"
         self._items.labels(way.arm.value, outcome).inc()
 
-    def offer(self, order: Order, decided: Decided, content: Content) -> None:
+    def offer(self, _order: Order, decided: Decided, _content: Content) -> None:
         """Count an answer that is given."""
         self._actions.labels(decided.way.arm.value, decided.record.action.value).inc()
 
