@@ -1,7 +1,7 @@
 """A typed client of ``/v1/admin``: reload, and the share that a candidate answers.
 
-    with AdminClient("http://127.0.0.1:8000") as client:
-        client.set_share(0, "the candidate removes satire")
+with AdminClient("http://127.0.0.1:8000") as client:
+    client.set_share(0, "the candidate removes satire")
 """
 
 from __future__ import annotations

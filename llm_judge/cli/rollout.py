@@ -73,7 +73,9 @@ def reload(url: Url = _LOCAL, as_json: AsJson = False) -> None:
 def report(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="FILE", help="What `serve --shadow-log` wrote; the running service if left out."),
+        typer.Argument(
+            metavar="FILE", help="What `serve --shadow-log` wrote; the running service if left out."
+        ),
     ] = None,
     url: Url = _LOCAL,
     as_json: AsJson = False,
@@ -102,9 +104,7 @@ def _pairs(file: Path | None, url: str) -> list[tuple[dict[str, Any], dict[str, 
             reply = client.rollout()
         if reply.candidate is None:
             raise UsageError("there is no candidate", "serve with --shadow-policies, -bundle or -engine")
-        return [
-            (reply.stable.model_dump(), reply.candidate.model_dump(), reply.comparisons.model_dump())
-        ]
+        return [(reply.stable.model_dump(), reply.candidate.model_dump(), reply.comparisons.model_dump())]
     from llm_judge.service.rollout.comparison import tallies
     from llm_judge.service.rollout.comparison_file import read_comparisons
 

@@ -173,9 +173,7 @@ def _records(store: str | None, store_content: bool) -> AbstractContextManager[D
     return nullcontext()
 
 
-def _source(
-    policies: Any, only: Any, bundle: Path | None, engine: str, calibration: Path | None
-) -> Source:
+def _source(policies: Any, only: Any, bundle: Path | None, engine: str, calibration: Path | None) -> Source:
     from llm_judge.service.rollout.source import Source
 
     if policies and bundle is not None:

@@ -50,8 +50,8 @@ RollbackAt = Annotated[
     typer.Option(
         metavar="NAME=NUMBER",
         help="Sets the share to 0 when the candidate passes this: `engine_errors` (0.05 if left out), "
-        "`undecided`, `undecided_over` (above the stable revision), `p95_ms`, `disagreement`; `minimum` (100) "
-        "and `window` (1000) are the items looked at; `engine_errors=off` does not look.",
+        "`undecided`, `undecided_over` (above the stable revision), `p95_ms`, `disagreement`; `minimum` (100)"
+        " and `window` (1000) are the items looked at; `engine_errors=off` does not look.",
     ),
 ]
 

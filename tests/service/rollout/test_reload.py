@@ -53,7 +53,10 @@ def test_a_new_policy_answers_after_the_reload_and_not_before(tmp_path: Path) ->
         (lambda folder: (folder / "sales.yaml").write_text("schema: 1\npolicy: [\n"), "stable: "),
         (lambda folder: (folder / "sales.yaml").unlink(), "stable: "),
         (lambda folder: (folder / "script.json").write_text("{"), "is not a script"),
-        (lambda folder: write_script(folder, failures=[{"contains": "", "message": "x"}]), "not fit to judge"),
+        (
+            lambda folder: write_script(folder, failures=[{"contains": "", "message": "x"}]),
+            "not fit to judge",
+        ),
     ],
 )
 def test_what_is_not_fit_is_refused_and_the_old_one_goes_on(tmp_path: Path, spoil: Any, told: str) -> None:
@@ -86,7 +89,8 @@ def test_nothing_fails_and_nothing_is_mixed_over_many_reloads(tmp_path: Path) ->
                     continue
                 rows = [row["result"] for row in answer.json()["results"]]
                 named = {
-                    (row["policies"]["demo/sales"], row["run"]["policy_digest"], row["action"]) for row in rows
+                    (row["policies"]["demo/sales"], row["run"]["policy_digest"], row["action"])
+                    for row in rows
                 }
                 if len(named) != 1:
                     wrong.append(named)

@@ -105,7 +105,9 @@ def test_each_item_keeps_its_arm_and_a_share_that_grows_keeps_its_items() -> Non
         ids = [f"post-{number}" for number in range(40)]
         arms = {id: judged(client, id=id)["arm"] for id in ids}
         assert {judged(client, id=id)["arm"] == arm for id, arm in arms.items()} == {True}
-        batch = client.post("/v1/judge/batch", json={"items": [{"id": id, "text": "Water it."} for id in ids]})
+        batch = client.post(
+            "/v1/judge/batch", json={"items": [{"id": id, "text": "Water it."} for id in ids]}
+        )
         assert [row["result"]["arm"] for row in batch.json()["results"]] == list(arms.values())
         first = {id for id, arm in arms.items() if arm == "candidate"}
         assert 3 <= len(first) <= 25
@@ -131,7 +133,7 @@ def test_what_the_candidate_does_not_know_the_stable_revision_answers() -> None:
 
 
 def test_where_the_candidate_fails_the_stable_revision_answers() -> None:
-    broken = scripted(failures=[("drown", "nothing works")])
+    broken = scripted(failures=[("drown", "nothing works"), ("unplugged", "no more")])
     with trial(candidate=milder(broken), share=100.0) as client:
         reply = judged(client)
         assert (reply["action"], reply["arm"]) == ("remove", "stable")
