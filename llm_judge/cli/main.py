@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from llm_judge import __version__
 from llm_judge.cli import demo as demo_command
+from llm_judge.cli import drift as drift_command
 from llm_judge.cli import eval as eval_command
 from llm_judge.cli import finetune as finetune_command
 from llm_judge.cli import judge as judge_command
@@ -65,6 +66,7 @@ app.add_typer(show_command.app, name="show")
 app.add_typer(models_command.app, name="models")
 app.add_typer(policy_command.app, name="policy")
 app.add_typer(records_command.app, name="records")
+app.add_typer(drift_command.app, name="drift")
 app.add_typer(eval_command.app, name="eval")
 app.add_typer(finetune_command.app, name="finetune")
 

@@ -16,6 +16,8 @@ from llm_judge.cli.serve_rollout import (
     Candidate,
     CandidateSalt,
     CandidateShare,
+    DriftReference,
+    DriftWindow,
     RollbackAt,
     ShadowBundle,
     ShadowCalibration,
@@ -106,6 +108,8 @@ def serve(
     candidate_share: CandidateShare = 0,
     candidate_salt: CandidateSalt = None,
     rollback_at: RollbackAt = None,
+    drift_reference: DriftReference = None,
+    drift_window: DriftWindow = 5000,
 ) -> None:
     """Answer judge requests over HTTP; needs `pip install 'llm-judge[serve]'`.
 
@@ -140,6 +144,7 @@ def serve(
         engine_items=engine_items,
         deadline_ms=deadline_ms,
         drain_seconds=drain_seconds,
+        drift_items=drift_window,
         open_admin=host in _LOOPBACK,
         limits=Limits(text_bytes=max_text_bytes),
     )
@@ -157,7 +162,7 @@ def serve(
     from llm_judge.service.server import serve as run
 
     with _records(store, store_content) as records:
-        service = _build(source, candidate, settings, canary, keys, records)
+        service = _build(source, candidate, settings, canary, keys, records, drift_reference)
         run(service, host, port, tls_cert=tls_cert, tls_key=tls_key, log_level=log_level, say=_say_ready)
 
 
@@ -188,15 +193,18 @@ def _build(
     canary: Path | None,
     keys: Path | None,
     records: DecisionStore | None,
+    drift_reference: Path | None,
 ) -> Service:
+    from llm_judge.drift.reference import read_reference
     from llm_judge.service.health import PLAIN_CANARY, read_canaries
     from llm_judge.service.keys import KeyRing
     from llm_judge.service.state import build
 
     ring = None if keys is None else KeyRing(keys)  # first, as the other files: loading a model takes long
     canaries = read_canaries(canary) if canary else (PLAIN_CANARY,)
+    reference = None if drift_reference is None else read_reference(drift_reference)
     judges, tried, plan = open_revisions(source, candidate)
-    return build(judges, settings, records, canaries, ring, tried, plan)
+    return build(judges, settings, records, canaries, ring, tried, plan, reference)
 
 
 def _say_ready(url: str) -> None:

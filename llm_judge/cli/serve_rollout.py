@@ -55,6 +55,14 @@ RollbackAt = Annotated[
     ),
 ]
 
+DriftReference = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Measures the drift of answers against what `drift reference` made."),
+]
+DriftWindow = Annotated[
+    int, typer.Option(min=100, max=100_000, metavar="N", help="Last answers whose drift is measured.")
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:

@@ -28,6 +28,7 @@ class ServiceSettings:
         drain_seconds: how long requests in hand may take after a stop was asked for.
         recheck_seconds: between two canaries while the engine fails.
         shadow_items: contents that wait for the other revision; more are dropped.
+        drift_items: last answers whose drift is measured.
         open_admin: whether ``/v1/admin`` answers without API keys; for loopback only.
         limits: caps on one item.
     """
@@ -44,5 +45,6 @@ class ServiceSettings:
     drain_seconds: int = 30
     recheck_seconds: float = 5.0
     shadow_items: int = 64
+    drift_items: int = 5000
     open_admin: bool = True
     limits: Limits = field(default_factory=lambda: Limits(text_bytes=SERVED_TEXT_BYTES))

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
+from llm_judge.drift.reference import Reference
 from llm_judge.engines.protocol import Engine
 from llm_judge.errors import JudgeError
 from llm_judge.service.admission import Admission
 from llm_judge.service.arms import Arms, ArmsInForce
 from llm_judge.service.body import Bodies
+from llm_judge.service.drift import DriftWatch
 from llm_judge.service.engine_queue import EngineQueue
 from llm_judge.service.health import PLAIN_CANARY, Canary, Health
 from llm_judge.service.idempotency import Answers
@@ -120,6 +122,7 @@ def build(
     keys: KeyRing | None = None,
     candidate: Judges | None = None,
     plan: RolloutPlan | None = None,
+    reference: Reference | None = None,
 ) -> Service:
     """Join the parts and start the engines' threads.
 
@@ -131,6 +134,7 @@ def build(
         keys: who may call; None lets anybody.
         candidate: a revision on trial; of the same engine, or of one of its own.
         plan: how it is tried, and where revisions come from.
+        reference: what the drift of answers is measured against; None does not measure it.
     """
     settings, plan = settings or ServiceSettings(), plan or RolloutPlan()
     metrics = Metrics()
@@ -142,14 +146,19 @@ def build(
     def in_force() -> None:
         metrics.in_force(arms.now.stable.guidelines.policies)
 
+    drift = None if reference is None else DriftWatch(reference, metrics.registry, settings.drift_items)
+
     def changed() -> None:
         in_force()
         health.reloaded()
+        if drift is not None:
+            drift.start_again()
 
     in_force()
     rollout = Rollout(arms, plan, RolloutMetrics(metrics.registry), settings.shadow_items, changed)
     rollout.reload_with(lambda done: Reloader(arms, plan.sources, engines.start, canaries, done))
-    judging = Judging(engines.admission, settings, metrics, records, rollout.watchers())
+    watchers = (*rollout.watchers(), *(() if drift is None else (drift,)))
+    judging = Judging(engines.admission, settings, metrics, records, watchers)
     bodies = Bodies(settings)
     return Service(
         settings, arms, engines.admission, judging, metrics, health, bodies, keys, records, rollout
