@@ -32,7 +32,7 @@ def test_it_says_what_differs(make_record: Make) -> None:
     found = comparison(make_record)
     assert found.policies == {"garden/plants": ("fires", "clear")}
     assert found.largest_shift is not None and found.largest_shift > 0.9
-    assert not found.same
+    assert found.same  # both want the same done all the same
 
 
 def test_the_candidates_answer_is_the_candidates_side(make_record: Make) -> None:
