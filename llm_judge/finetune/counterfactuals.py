@@ -53,6 +53,9 @@ _INVERSIONS = (  # title, condition
     ("Anything but: {title}", "Everything except content that does this: {violates}"),
     ("{title}, the opposite", "The content does not do the following. {violates}"),
     ("Absent: {title}", "Applies unless the content does this: {violates}"),
+    ("Without: {title}", "Content that does this is fine, and all other content is meant: {violates}"),
+    ("Missing: {title}", "Fails to do this: {violates}"),
+    ("None of: {title}", "Nothing of this is in the content: {violates}"),
 )
 _FRAMES = (
     "The following is not allowed: {violates}",
@@ -92,10 +95,16 @@ class Edited:
 
 
 class Editor:
-    """Makes edited cases; one source of chance gives one series."""
+    """Makes edited cases; one source of chance gives one series.
 
-    def __init__(self, draw: random.Random) -> None:
+    Args:
+        draw: decides how rules are edited.
+        texts: decides where a sentence is added to a text; ``draw`` where it is left out.
+    """
+
+    def __init__(self, draw: random.Random, texts: random.Random | None = None) -> None:
         self._draw = draw
+        self._texts = texts or draw
 
     def inverted(self, case: Case) -> Iterator[Edited]:
         """The rule says the opposite; an exempt text meets the condition, so not its opposite."""
@@ -198,7 +207,7 @@ class Editor:
 
     def _about(self, text: str, topic: Topic) -> str:
         """The text with a sentence to which the topic's clause applies, before or after it."""
-        if self._draw.random() < 0.3:
+        if self._texts.random() < 0.3:
             return f"{topic.sentence} {text.lstrip()}"
         return f"{text.rstrip()} {topic.sentence}"
 

@@ -36,7 +36,7 @@ ATTENTION = "llm_judge_train"
 TRAIN_FILES = ("reads.parquet", "explanations.parquet")
 DEV_FILE = "dev_reads.parquet"
 TOLD_EVERY = 25  # steps
-CHECKPOINT_PREFIXES = 6  # a checkpoint each time prefixes were computed so often
+CHECKPOINT_PREFIXES = 3  # a checkpoint each time prefixes were computed so often
 BATCHES_OF_A_STEP = 2
 
 

@@ -18,6 +18,7 @@ from llm_judge.errors import UsageError
 from llm_judge.evals.inject import INSTRUCTION_AREAS
 from llm_judge.finetune.data_recipe import DataRecipe
 from llm_judge.finetune.disagreements import Disagreement
+from llm_judge.finetune.edited_rows import VERSIONS
 from llm_judge.finetune.prompts import Scene
 from llm_judge.finetune.row_compiler import Compiled, RowCompiler
 from llm_judge.finetune.rows import LabelledRow
@@ -120,6 +121,20 @@ def test_every_exemption_is_asked_in_both_directions() -> None:
     rules = [row for row in toggled if row.kind is Kind.RULE]
     assert sorted(row.answer for row in rules) == ["except", "yes"]
     assert all(("It is study." in row.user) == (row.answer == "except") for row in rules)
+
+
+def test_an_edited_rule_is_asked_about_several_texts_with_both_answers() -> None:
+    texts = [replace(HIT, text=f"{TEXT} {number}") for number in range(40)]
+    clear = dict.fromkeys(HIT.rules, "no")
+    texts += [replace(row, text=f"{row.text} then", areas={}, rules=clear) for row in texts]
+    shares = {"inverted": 1.0, "rule_swapped": 1.0, "clause_removed": 1.0}
+    found = compiled(*texts, variants=shares, areas_of_a_prompt=2).reads
+    for kind in (Variant.INVERTED, Variant.RULE_SWAPPED, Variant.CLAUSE_REMOVED):
+        of_prompt: dict[tuple[str, str], set[str]] = {}
+        for row in variant(found, kind):
+            of_prompt.setdefault((row.prefix, row.question), set()).add(row.answer)
+        assert len(of_prompt) <= (VERSIONS if kind is Variant.INVERTED else 4 + VERSIONS)
+        assert {"yes", "no"} in of_prompt.values()
 
 
 def test_attacks_change_no_answer_and_keep_where_they_come_from() -> None:
