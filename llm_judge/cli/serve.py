@@ -19,6 +19,7 @@ from llm_judge.cli.serve_rollout import (
     DriftReference,
     DriftWindow,
     RollbackAt,
+    RolloutState,
     ShadowBundle,
     ShadowCalibration,
     ShadowEngine,
@@ -107,6 +108,7 @@ def serve(
     shadow_log: ShadowLog = None,
     candidate_share: CandidateShare = 0,
     candidate_salt: CandidateSalt = None,
+    rollout_state: RolloutState = None,
     rollback_at: RollbackAt = None,
     drift_reference: DriftReference = None,
     drift_window: DriftWindow = 5000,
@@ -157,6 +159,7 @@ def serve(
         shadow_log,
         candidate_share,
         candidate_salt,
+        rollout_state,
         rollback_at,
     )
     from llm_judge.service.server import serve as run

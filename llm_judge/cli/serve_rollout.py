@@ -45,6 +45,14 @@ CandidateSalt = Annotated[
     str | None,
     typer.Option(metavar="TEXT", help="Decides which items; the candidate's digests if left out."),
 ]
+RolloutState = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Keeps the share that was last set, so that a rollback outlives the process; it comes before "
+        "--candidate-share while the candidate is the same.",
+    ),
+]
 RollbackAt = Annotated[
     list[str] | None,
     typer.Option(
@@ -75,6 +83,7 @@ class Candidate:
     log: Path | None
     share: float
     salt: str | None
+    state: Path | None
     rollback_at: list[str] | None
 
     @property
@@ -84,9 +93,9 @@ class Candidate:
 
     def check(self) -> None:
         """Raise ``UsageError`` where options do not go together."""
-        if not self.wanted and (self.log or self.share or self.rollback_at):
+        if not self.wanted and (self.log or self.share or self.state or self.rollback_at):
             raise UsageError(
-                "--shadow-log, --candidate-share and --rollback-at need a candidate",
+                "--shadow-log, --candidate-share, --rollout-state and --rollback-at need a candidate",
                 "name one with --shadow-policies, --shadow-bundle or --shadow-engine",
             )
         if self.policies and self.bundle:
@@ -119,7 +128,11 @@ def open_revisions(stable: Source, candidate: Candidate) -> tuple[Judges, Judges
     if tried is not None and others is not None:
         second = Judges(others[0], tried.open(judges.engine), others[1])
         sources[Arm.CANDIDATE] = tried
-    return judges, second, RolloutPlan(sources, candidate.share, candidate.salt, limits, file)
+    return (
+        judges,
+        second,
+        RolloutPlan(sources, candidate.share, candidate.salt, limits, file, candidate.state),
+    )
 
 
 def _source(stable: Source, candidate: Candidate) -> Source:

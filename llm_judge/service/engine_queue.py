@@ -111,6 +111,8 @@ class EngineQueue:
         done: Future[T] = Future()
 
         def run() -> None:
+            if not done.set_running_or_notify_cancel():
+                return
             try:
                 done.set_result(work())
             except BaseException as error:  # noqa: BLE001  # whoever asked is told, the thread lives

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from llm_judge.engines.protocol import Engine
@@ -20,6 +21,7 @@ from llm_judge.service.judges import Judges
 from llm_judge.service.revision import Revision, RunningEngine
 from llm_judge.service.rollout.source import Source
 
+_COMPILING_S = 120.0
 _log = logging.getLogger("llm_judge.service")
 
 
@@ -102,14 +104,24 @@ class Reloader:
         running = next((r.running for r in (before, stable) if r.judges.engine is engine), None)
         running = self._start(engine).hold() if running is None else running.hold()
         try:
-            judges = running.queue.call(lambda: Judges(guidelines, engine, settings)).result()
-            revision = Revision(judges, running)
+            compiling = running.queue.call(lambda: Judges(guidelines, engine, settings))
+            revision = Revision(_waited_for(compiling), running)
             if wrong := canaries_wrong(revision, self._canaries):
                 raise EngineError(f"it is not fit to judge: {wrong}", "look at the engine, or at --canary")
         except BaseException:
             running.release()
             raise
         return revision
+
+
+def _waited_for(compiling: Future[Judges]) -> Judges:
+    """Return what was compiled, unless the engine is stuck: then later reloads must not be."""
+    try:
+        return compiling.result(_COMPILING_S)
+    except TimeoutError:
+        compiling.cancel()
+        told = f"the engine did not take up the guidelines within {_COMPILING_S:g} s"
+        raise EngineError(told, "look at the engine") from None
 
 
 def _tell(result: Reloaded) -> None:

@@ -6,6 +6,7 @@ change, delay or fail an answer. Knows nothing about HTTP.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 from collections.abc import Callable
@@ -75,7 +76,8 @@ class Shadow:
         ticket = Ticket(content, beside.revision.judges, key, beside.asked, math.inf)
 
         def done(answer: Future[DecisionRecord]) -> None:
-            self._thread.submit(self._finish, answer, beside, decided)
+            with contextlib.suppress(RuntimeError):  # an engine that was stuck until after the end
+                self._thread.submit(self._finish, answer, beside, decided)
 
         ticket.answer.add_done_callback(done)
         running.queue.put(ticket, spare=True)

@@ -176,6 +176,21 @@ def test_one_request_takes_the_candidate_back() -> None:
             assert client.put("/v1/admin/rollout", json=wrong).json()["error"]["code"] == "bad_request"
 
 
+def test_a_rollback_outlives_the_process(tmp_path: Path) -> None:
+    broken = scripted(failures=[("drown", "nothing works")])
+    plan = {"state": tmp_path / "state.json", "share": 100.0, "limits": RollbackLimits(minimum=3)}
+    with trial(candidate=milder(broken), **plan) as client:
+        for number in range(3):
+            judged(client, id=str(number))
+        assert client.service.arms.now.share == 0
+    with trial(candidate=milder(broken), **plan) as client:
+        status = client.get("/v1/admin/rollout").json()
+        assert status["share"] == 0 and status["reason"].startswith("rolled back")
+    another = milder(other=True)
+    with trial(candidate=another, **plan) as client:
+        assert client.service.arms.now.share == 100  # another candidate begins as it is told
+
+
 def test_without_a_candidate_there_is_no_share_to_give() -> None:
     service = service_with(scripted())
     with running(service) as url:

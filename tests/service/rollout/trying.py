@@ -10,7 +10,9 @@ from processes import FIRES, POLICY, SCRIPT
 from serving import HeldEngine, guidelines, running, scripted, service_with, until
 
 from llm_judge.engines.scripted import ScriptedEngine
+from llm_judge.policy.model import ActionStep
 from llm_judge.service.arms import Arm
+from llm_judge.service.guidelines import made
 from llm_judge.service.judges import Judges
 from llm_judge.service.rollout.rollout import RolloutPlan
 from llm_judge.service.rollout.source import Source
@@ -22,15 +24,12 @@ __all__ = [
 ]  # fmt: skip
 
 
-def milder(engine: ScriptedEngine | None = None) -> Judges:
-    """A candidate that reviews where the stable revision removes."""
-    from llm_judge.policy.model import ActionStep
-
-    review = (ActionStep.model_validate({"do": "review"}, strict=False),)
+def milder(engine: ScriptedEngine | None = None, *, other: bool = False) -> Judges:
+    """A candidate that reviews where the stable revision removes; or another one, that restricts the age."""
+    do = "age_restrict" if other else "review"
+    steps = (ActionStep.model_validate({"do": do}, strict=False),)
     changed = guidelines()
-    plants = changed.policies[0].model_copy(update={"actions": review, "version": "1.3.0"})
-    from llm_judge.service.guidelines import made
-
+    plants = changed.policies[0].model_copy(update={"actions": steps, "version": "1.3.0"})
     found = made((plants, *changed.policies[1:]), {}, revision="candidate")
     return Judges(found, scripted() if engine is None else engine)
 
