@@ -61,7 +61,7 @@ def test_a_trial_from_the_first_comparison_to_its_end(llm_judge, folder: Path, u
     assert httpx.post(f"{url}/v1/judge", json={"text": FIRES}, timeout=60).json()["action"] == "remove"
     assert "candidate  files, policies" in llm_judge("rollout", "status", "--url", url).out
 
-    (folder / "sales.yaml").write_text(POLICY.replace("version: 1.0.0", "version: 1.0.1"))
+    (folder / "sales.yaml").write_text(POLICY.replace("severity: 2", "severity: 3"))
     said = llm_judge("rollout", "reload", "--url", url).out
     assert "stable: files is in force; policy digest changed" in said
     assert "candidate: files is in force; nothing changed" in said
