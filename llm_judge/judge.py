@@ -22,7 +22,7 @@ from typing import Any
 
 from llm_judge.calibration import Calibration, identity_of
 from llm_judge.compile import CompiledArea, CompiledPolicy, CompiledRule
-from llm_judge.content.content import Content, Segment
+from llm_judge.content.content import Content, Segment, SegmentKind
 from llm_judge.content.normalise import neutralise
 from llm_judge.content.windows import windows
 from llm_judge.decision import decide, threshold_gaps
@@ -37,7 +37,7 @@ from llm_judge.verdict import (
     Thresholds,
     Verdict,
     verdict_from_reading,
-    verdict_not_asked,
+    verdicts_not_asked,
     with_explanation,
     worst_area,
     worst_verdict,
@@ -48,6 +48,7 @@ _EXPLAIN_MAX_TOKENS = 160
 # Room for what is in a prompt body beside segments: fence, heading, facts; more where the facts are long.
 _BODY_OVERHEAD_TOKENS = 64
 _CLEANING_FACTS_TOKENS = 32
+_CAPTION_TOKENS = 16  # around a picture
 
 
 class Explain(StrEnum):
@@ -143,6 +144,7 @@ class Judge:
         self.gaps = threshold_gaps(self.policies, calibration)
         self._rules = {rule.key: rule for rule in compiled.rules}
         self._thresholds = {key: self._thresholds_of(key) for key in self._rules}
+        self._picture_cost = engine.vision.tokens + _CAPTION_TOKENS if engine.vision else 0
 
     def judge(self, content: Content) -> DecisionRecord:
         """Judge one content; raises ``EngineError`` when the engine cannot answer."""
@@ -246,7 +248,8 @@ class Judge:
             build_prompt(self.compiled, replace(content, segments=()), special).body
         )
         overhead = max(_BODY_OVERHEAD_TOKENS, bare + _CLEANING_FACTS_TOKENS)
-        room = min(self.settings.window_tokens, self.compiled.content_budget) - overhead
+        wanted = self.settings.window_tokens + len(content.pictures) * self._picture_cost
+        room = min(wanted, self.compiled.content_budget) - overhead
         areas = tuple(
             area
             for area in self.compiled.areas
@@ -260,7 +263,8 @@ class Judge:
 
     def _cost(self, segment: Segment) -> int:
         text = neutralise(segment.text, self.engine.special_tokens)
-        return self.engine.count_tokens(segment_line(segment, text)) + 1
+        shown = self._picture_cost if segment.kind is SegmentKind.FRAME else 0
+        return self.engine.count_tokens(segment_line(segment, text)) + 1 + shown
 
     def _read_areas(self, opened: Sequence[_Window]) -> None:
         asked = [w for w in opened if w.areas]
@@ -273,7 +277,7 @@ class Judge:
                 probability = yes_probability(reading)
                 window.answers[name] = AreaAnswer(name, probability, reading.label_mass, not closed)
                 if closed:
-                    window.verdicts.update({r.key: verdict_not_asked(r, reading) for r in rules})
+                    window.verdicts.update({v.rule: v for v in verdicts_not_asked(rules, reading)})
                 else:
                     window.open_rules += tuple(rules)
 

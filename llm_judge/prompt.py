@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llm_judge.compile import CompiledPolicy, Question
-from llm_judge.content.content import Content, Segment, SegmentKind
+from llm_judge.content.content import Content, Picture, Segment, SegmentKind
 from llm_judge.content.normalise import clean, neutralise
 
 __all__ = ["Prompt", "Question", "build_prompt", "segment_line"]
@@ -22,6 +22,7 @@ _KIND_WORD = {
     SegmentKind.TRANSCRIPT: "spoken: ",
     SegmentKind.SENTENCE: "",
     SegmentKind.SIGNAL: "measured: ",
+    SegmentKind.FRAME: "shown: ",
 }
 _MARK_CHARACTERS = 4
 
@@ -33,10 +34,12 @@ class Prompt:
     Attributes:
         prefix: the system message: the role and the policies; the same for every content.
         body: the first part of the user message: the content, fenced and numbered.
+        pictures: come after the body and before the question, for models that see.
     """
 
     prefix: str
     body: str
+    pictures: tuple[Picture, ...] = ()
 
 
 def build_prompt(compiled: CompiledPolicy, content: Content, special_tokens: Sequence[str]) -> Prompt:
@@ -53,7 +56,9 @@ def build_prompt(compiled: CompiledPolicy, content: Content, special_tokens: Seq
     body = [f"{content.modality.value} {mark}", *lines, mark]
     if facts:
         body.append("Measured: " + "; ".join(facts) + ".")
-    return Prompt(compiled.prefix, "\n".join(body))
+    here = {segment.id for segment in content.segments}
+    pictures = tuple(picture for picture in content.pictures if picture.segment in here)
+    return Prompt(compiled.prefix, "\n".join(body), pictures)
 
 
 def segment_line(segment: Segment, text: str) -> str:

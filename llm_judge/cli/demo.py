@@ -32,7 +32,7 @@ def demo(
     from llm_judge.batch.run import run_batches
     from llm_judge.cli.judge import build_judge
     from llm_judge.cli.progress import item_progress
-    from llm_judge.content.open import Limits
+    from llm_judge.engines.protocol import limits_for
     from llm_judge.report import RecordPrinter, Tally
     from llm_judge.resources import content_folder
 
@@ -52,7 +52,7 @@ def demo(
     agreed: list[bool] = []
     started = time.monotonic()
     with item_progress(len(wanted), console) as advance:
-        items = items_from_arguments([str(path)], io.BytesIO(), Limits())
+        items = items_from_arguments([str(path)], io.BytesIO(), limits_for(judge.engine))
         for record in run_batches(judge, items, batch_items=8):
             tally.add(record)
             printer.add(record, note=f"made to be: {wanted[str(record.item['id'])]['expect']}")

@@ -89,6 +89,7 @@ def judge(
     """
     from llm_judge.batch.items import check_arguments, items_from_arguments
     from llm_judge.content.open import Limits
+    from llm_judge.engines.protocol import limits_for
 
     if resume and out is None:
         raise UsageError("--resume needs --out", "name the file to go on with")
@@ -99,7 +100,7 @@ def judge(
         policies, only, engine, explain, overlays=overlays, bundle=bundle, calibration=calibration
     )
     warn_of_gaps(judge_.gaps)
-    items = items_from_arguments(inputs, sys.stdin.buffer, limits)
+    items = items_from_arguments(inputs, sys.stdin.buffer, limits_for(judge_.engine, limits))
     if out is None:
         code = _run(judge_, items, None, inputs, as_json)
     else:

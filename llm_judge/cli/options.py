@@ -55,7 +55,8 @@ EngineSpec = Annotated[
         "-e",
         metavar="ENGINE",
         help="`local` (packaged model with our adapter), `local:base` (without it), "
-        "`local:FOLDER` (another adapter), `local:NAME` or `local:current` (an adapter of the registry).",
+        "`local:FOLDER` (another adapter), `local:NAME` or `local:current` (an adapter of the registry), "
+        "`vllm:MODEL@URL` (a model behind vLLM servers, see docs/vllm.md).",
     ),
 ]
 CalibrationFile = Annotated[

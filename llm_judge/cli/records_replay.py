@@ -41,7 +41,9 @@ def replay(
       llm-judge records replay 5f0c2a… --store decisions.sqlite3 --text "We sell cheap passports"
     """
     from llm_judge.cli.judge import build_judge
-    from llm_judge.store.replay import content_of
+    from llm_judge.content.limits import DEFAULT_LIMITS
+    from llm_judge.engines.protocol import limits_for
+    from llm_judge.store.replay import check_same, content_of
     from llm_judge.store.replay import replay as judge_again
 
     record, data = _stored(decision, store, wait)
@@ -51,10 +53,13 @@ def replay(
         raise UsageError(
             f"the content of decision `{decision}` is not kept", "give what was judged with --text or --file"
         )
-    content = content_of(record, data)
+    check_same(record, data)  # before a model is loaded
     judge = build_judge(
         policies, only, engine, "never", overlays=overlays, bundle=bundle, calibration=calibration
     )
+    limits = limits_for(judge.engine)
+    # A text that was given directly has no cap here, unless the engine asks for other limits.
+    content = content_of(record, data, limits if limits != DEFAULT_LIMITS else None)
     done = judge_again(judge, record, content)
     _show(done, as_json)
     raise typer.Exit(ExitCode.OK if done.same else ExitCode.FOUND)

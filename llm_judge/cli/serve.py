@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,9 +27,13 @@ from llm_judge.cli.serve_rollout import (
     ShadowPolicies,
     open_revisions,
 )
+from llm_judge.cli.serve_vllm import ModelFolder, VllmPython, opened_engine
 from llm_judge.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llm_judge.engines.protocol import Engine
     from llm_judge.service.rollout.source import Source
     from llm_judge.service.settings import ServiceSettings
     from llm_judge.service.state import Service
@@ -53,6 +57,8 @@ def serve(
     only: Only = None,
     bundle: BundleFolder = None,
     engine: EngineSpec = "local",
+    model: ModelFolder = None,
+    vllm_python: VllmPython = None,
     calibration: CalibrationFile = None,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
@@ -116,9 +122,12 @@ def serve(
     """Answer judge requests over HTTP; needs `pip install 'llm-judge[serve]'`.
 
     The engine is loaded and the canary judged before anything is answered. SIGTERM stops it after the
-    requests in hand; SIGHUP loads guidelines and adapters anew.
+    requests in hand; SIGHUP loads guidelines and adapters anew. `--engine vllm` starts a vLLM server too,
+    watches it, and stops it in the end.
 
       llm-judge serve
+
+      llm-judge serve --engine vllm --vllm-python vllm-env/bin/python
 
       llm-judge serve --store decisions.sqlite3
 
@@ -164,8 +173,12 @@ def serve(
     )
     from llm_judge.service.server import serve as run
 
-    with _records(store, store_content) as records:
-        service = _build(source, candidate, settings, canary, keys, records, drift_reference)
+    with _records(store, store_content) as records, ExitStack() as stack:
+
+        def start(spec: str) -> Engine:
+            return opened_engine(stack, spec, model if spec == engine else None, vllm_python)
+
+        service = _build(source, candidate, start, settings, canary, keys, records, drift_reference)
         run(service, host, port, tls_cert=tls_cert, tls_key=tls_key, log_level=log_level, say=_say_ready)
 
 
@@ -192,6 +205,7 @@ def _source(policies: Any, only: Any, bundle: Path | None, engine: str, calibrat
 def _build(
     source: Source,
     candidate: Candidate,
+    start: Callable[[str], Engine],
     settings: ServiceSettings,
     canary: Path | None,
     keys: Path | None,
@@ -206,7 +220,7 @@ def _build(
     ring = None if keys is None else KeyRing(keys)  # first, as the other files: loading a model takes long
     canaries = read_canaries(canary) if canary else (PLAIN_CANARY,)
     reference = None if drift_reference is None else read_reference(drift_reference)
-    judges, tried, plan = open_revisions(source, candidate)
+    judges, tried, plan = open_revisions(source, candidate, start)
     return build(judges, settings, records, canaries, ring, tried, plan, reference)
 
 

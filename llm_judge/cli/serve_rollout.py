@@ -12,6 +12,9 @@ from llm_judge.cli.options import warn_of_gaps
 from llm_judge.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llm_judge.engines.protocol import Engine
     from llm_judge.service.judges import Judges
     from llm_judge.service.rollout.rollout import RolloutPlan
     from llm_judge.service.rollout.source import Source
@@ -104,8 +107,15 @@ class Candidate:
             )
 
 
-def open_revisions(stable: Source, candidate: Candidate) -> tuple[Judges, Judges | None, RolloutPlan]:
+def open_revisions(
+    stable: Source, candidate: Candidate, start: Callable[[str], Engine]
+) -> tuple[Judges, Judges | None, RolloutPlan]:
     """Open what answers, and what is tried beside it.
+
+    Args:
+        stable: what the answers' options name.
+        candidate: what is named beside.
+        start: opens an engine by its name.
 
     Raises:
         JudgeError: one of them cannot be opened; files are looked at before a model is loaded.
@@ -122,11 +132,12 @@ def open_revisions(stable: Source, candidate: Candidate) -> tuple[Judges, Judges
     tried = _source(stable, candidate) if candidate.wanted else None
     others = None if tried is None else (tried.guidelines(), tried.settings())
     file = None if candidate.log is None else ComparisonFile(candidate.log)
-    judges = Judges(guidelines, stable.open(), settings)
+    judges = Judges(guidelines, start(stable.engine or "local"), settings)
     warn_of_gaps(judges.plain.gaps)
     sources, second = {Arm.STABLE: stable}, None
     if tried is not None and others is not None:
-        second = Judges(others[0], tried.open(judges.engine), others[1])
+        own = judges.engine if tried.engine is None else start(tried.engine)
+        second = Judges(others[0], own, others[1])
         sources[Arm.CANDIDATE] = tried
     return (
         judges,

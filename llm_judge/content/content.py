@@ -25,6 +25,7 @@ class SegmentKind(StrEnum):
     OCR = "ocr"  # a line read in a picture or frame
     TRANSCRIPT = "transcript"  # a line of speech
     SIGNAL = "signal"  # a fact measured by code, such as a nudity score
+    FRAME = "frame"  # a picture or frame that is shown to the model itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Segment:
         text: the words themselves, exactly as found.
         start, end: character offsets into the original text, for sentences only.
         start_s, end_s: seconds into the sound or video, for transcripts and frames.
-        frame: 0-based index of the frame that was read, for OCR and signals of moving pictures.
+        frame: 0-based index of the frame that was read or is shown, in moving pictures.
         box: left, top, right, bottom in pixels of the line that was read, for OCR only.
     """
 
@@ -50,6 +51,19 @@ class Segment:
     end_s: float | None = None
     frame: int | None = None
     box: tuple[int, int, int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture as a model is shown it: encoded by us, upright, opaque and without metadata.
+
+    Attributes:
+        segment: id of the segment that stands for it; what the model may cite.
+        png: the bytes of a PNG file.
+    """
+
+    segment: int
+    png: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +98,7 @@ class Content:
         source: file name shown to people, None for text given directly.
         facts: measured by code and told to the model beside the segments, such as
             ``contains 14 invisible characters``.
+        pictures: for models that see; each belongs to a segment of kind ``frame``.
     """
 
     id: str
@@ -94,3 +109,4 @@ class Content:
     language: str | None = None
     source: str | None = None
     facts: tuple[str, ...] = field(default=())
+    pictures: tuple[Picture, ...] = ()

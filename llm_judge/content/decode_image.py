@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llm_judge.content.framing import Buffer, RefusedError
+from llm_judge.content.limits import evenly
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -54,15 +55,6 @@ def decode(options: Mapping[str, Any], body: bytes) -> tuple[Mapping[str, Any], 
     header = {"width": shown[0], "height": shown[1], "frames": total, "frames_reached": reached}
     header["frames_seen"] = len(wanted)
     return {**header, "pictures": pictures}, pieces
-
-
-def evenly(count: int, most: int) -> list[int]:
-    """Return at most ``most`` indices spread evenly over ``range(count)``, first and last included."""
-    if count <= most:
-        return list(range(count))
-    if most == 1:
-        return [0]
-    return sorted({round(place * (count - 1) / (most - 1)) for place in range(most)})
 
 
 def _read_frames(

@@ -21,6 +21,8 @@ class Limits:
         image_frames: frames of an animated picture that are looked at; more are sampled, not refused.
         audio_seconds, video_seconds: playing time, counted while decoding, not taken from a header.
         video_frames: frames of a video that are looked at; more are sampled, not refused.
+        pictures_shown: pictures or frames that are handed on for a model that sees; 0 for one that does not.
+        shown_side: longest side of these in pixels; larger ones are shrunk.
         decode_seconds: wall-clock and processor seconds for decoding one item.
         decode_bytes: address space of the decoding process, beside the item itself.
     """
@@ -34,11 +36,22 @@ class Limits:
     video_bytes: int = 200 * 1024 * 1024
     video_seconds: int = 600
     video_frames: int = 16
+    pictures_shown: int = 0
+    shown_side: int = 640
     decode_seconds: int = 60
     decode_bytes: int = 2 * 1024 * 1024 * 1024
 
 
 DEFAULT_LIMITS = Limits()
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """Return at most ``most`` indices spread evenly over ``range(count)``, first and last included."""
+    if count <= most:
+        return list(range(count))
+    if most == 1:
+        return [0]
+    return sorted({round(place * (count - 1) / (most - 1)) for place in range(most)})
 
 
 def megabytes(count: int) -> str:

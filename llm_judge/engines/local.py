@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from llm_judge.engines.protocol import Completion, GenerateRequest, ReadRequest
-    from llm_judge.prompt import Question
+    from llm_judge.prompt import Prompt, Question
 
 _PREFIXES_KEPT = 4  # about 23 KB a token each for the packaged model
 _HEAD_ROWS = 64  # questions whose full-vocabulary logits are in memory at once
@@ -102,6 +102,11 @@ class LocalEngine:
         """Strings that the tokenizer turns into control tokens."""
         return self.tokens.special_tokens
 
+    @property
+    def vision(self) -> None:
+        """It reads only text."""
+        return
+
     def count_tokens(self, text: str) -> int:
         """Return how many tokens ``text`` is for this model."""
         return self.tokens.count(text)
@@ -160,6 +165,7 @@ class LocalEngine:
         if self._generator is None:
             self._generator = Generator(self.model, self.model_dir, self.tokens, self.frame)
         for request in requests:
+            _refuse_pictures(request.prompt)
             question = self.frame.question_ids(self.tokens, request.instruction)
             self._check_length(
                 len(self.frame.prefix_ids(self.tokens, request.prompt.prefix))
@@ -196,6 +202,7 @@ class LocalEngine:
         return cached
 
     def _branches(self, request: ReadRequest) -> Branches:
+        _refuse_pictures(request.prompt)
         body = self.frame.body_ids(self.tokens, request.prompt.body)
         questions = [self.frame.question_ids(self.tokens, question.text) for question in request.questions]
         prefix = len(self.frame.prefix_ids(self.tokens, request.prompt.prefix))
@@ -254,13 +261,7 @@ class LocalEngine:
 
     def _label_ids(self, question: Question) -> list[int]:
         if question.labels not in self._labels:
-            ids = self.tokens.label_ids(question.labels)
-            for label, number in zip(question.labels, ids, strict=True):
-                # After the template's last line the label must still be that token.
-                together = self.tokens.encode_template(self.frame.tail + label)
-                if together != [*self.tokens.encode_template(self.frame.tail), number]:
-                    raise EngineError(f"the label `{label}` is not one token where the answer starts")
-            self._labels[question.labels] = ids
+            self._labels[question.labels] = self.frame.answer_ids(self.tokens, question.labels)
         return self._labels[question.labels]
 
     def _check_length(self, length: int) -> None:
@@ -275,3 +276,8 @@ class LocalEngine:
     def _check_open(self) -> None:
         if self.model is None:
             raise EngineError("the engine is closed")
+
+
+def _refuse_pictures(prompt: Prompt) -> None:
+    if prompt.pictures:
+        raise EngineError("the in-process model reads only text, and the prompt holds pictures")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ CHOICES = (
     "local:ADAPTER_NAME",
     "local:ADAPTER_FOLDER",
     "scripted:FILE.json",
+    "vllm:MODEL@URL",
 )
 
 
@@ -30,13 +32,13 @@ def open_engine(
         spec: ``local`` (packaged model with our adapter, where one is shipped), ``local:base`` (without
             it), ``local:current`` or ``local:NAME`` (with an adapter of the registry, by name or by the
             beginning of its digest), ``local:FOLDER`` (with the adapter in that folder; a folder that a
-            name of the registry could stand for is written ``./FOLDER``) or ``scripted:FILE`` (answers
-            from a JSON file).
+            name of the registry could stand for is written ``./FOLDER``), ``scripted:FILE`` (answers from a
+            JSON file) or ``vllm:MODEL@URL[,URL…][?option=value&…]`` (servers; see ``vllm.address``).
         dtype, threads: for ``local``; see ``LocalEngine``.
         fetch: whether the packaged model may be downloaded.
 
     Raises:
-        UsageError: no engine has that name, or the registry cannot be read.
+        UsageError: no engine has that name, an option or extra is missing, or the registry cannot be read.
         PackageError: the packaged model is missing, damaged or cannot be fetched.
         EngineError: the engine cannot be started.
     """
@@ -45,6 +47,13 @@ def open_engine(
         from llm_judge.engines.scripted import ScriptedEngine
 
         return ScriptedEngine.from_file(Path(rest))
+    if kind == "vllm" and rest:
+        if find_spec("httpx") is None:
+            raise UsageError("the vLLM engine needs httpx", "pip install 'llm-judge[vllm]'")
+        from llm_judge.engines.vllm.address import parse_address
+        from llm_judge.engines.vllm.engine import VllmEngine
+
+        return VllmEngine(parse_address(rest))
     if kind != "local" or (colon and not rest):
         raise UsageError(f"unknown engine `{spec}`", hint=f"choose from {', '.join(CHOICES)}")
     adapter = find_adapter(rest)

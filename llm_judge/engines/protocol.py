@@ -8,9 +8,10 @@ Knows nothing about policies or decisions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from llm_judge.content.limits import DEFAULT_LIMITS, Limits
 from llm_judge.prompt import Prompt, Question
 
 
@@ -77,6 +78,21 @@ class EngineInfo:
     context_tokens: int
 
 
+@dataclass(frozen=True, slots=True)
+class Vision:
+    """What pictures an engine takes.
+
+    Attributes:
+        most: in one prompt.
+        side: longest side of each, in pixels.
+        tokens: that the largest one takes up in a prompt.
+    """
+
+    most: int
+    side: int
+    tokens: int
+
+
 class Engine(Protocol):
     """Answers reads and generations, in the order of the requests.
 
@@ -94,6 +110,11 @@ class Engine(Protocol):
         """Strings that the tokenizer turns into control tokens, to be neutralised in content."""
         ...
 
+    @property
+    def vision(self) -> Vision | None:
+        """What pictures it takes; None for a model that reads only text."""
+        ...
+
     def count_tokens(self, text: str) -> int:
         """Return how many tokens ``text`` is for this model."""
         ...
@@ -109,3 +130,11 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free the model; the engine cannot be used afterwards."""
         ...
+
+
+def limits_for(engine: Engine, limits: Limits = DEFAULT_LIMITS) -> Limits:
+    """Return limits by which contents hold the pictures that the engine takes, if it takes any."""
+    vision = engine.vision
+    if vision is None:
+        return replace(limits, pictures_shown=0)
+    return replace(limits, pictures_shown=vision.most, shown_side=vision.side)

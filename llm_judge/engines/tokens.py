@@ -10,15 +10,16 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from llm_judge.errors import EngineError, EngineUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+    from typing import Any
 
     from tokenizers import Tokenizer
 
@@ -113,8 +114,10 @@ class ChatFrame:
         )
 
     @classmethod
-    def from_template(cls, template: str) -> ChatFrame:
+    def from_template(cls, template: str, bos_token: str = "") -> ChatFrame:
         """Derive the frame from a Jinja chat template by rendering it around sentinel texts.
+
+        Thinking is off: the next token must be the answer.
 
         Raises:
             EngineError: the template cannot be rendered, or does not keep both texts in order.
@@ -122,10 +125,18 @@ class ChatFrame:
         from jinja2 import TemplateError
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+        def refuse(message: str) -> None:
+            raise TemplateError(message)
+
         messages = [{"role": "system", "content": _PREFIX}, {"role": "user", "content": _USER}]
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        )
+        environment.globals["raise_exception"] = refuse
         try:
-            rendered = environment.from_string(template).render(messages=messages, add_generation_prompt=True)
+            rendered = environment.from_string(template).render(
+                messages=messages, add_generation_prompt=True, enable_thinking=False, bos_token=bos_token
+            )
         except TemplateError as error:
             raise EngineError(f"the model's chat template cannot be rendered: {error}") from None
         head, has_prefix, rest = rendered.partition(_PREFIX)
@@ -158,6 +169,20 @@ class ChatFrame:
             *self.question_ids(tokens, question),
         ]
 
+    def answer_ids(self, tokens: ChatTokens, labels: Sequence[str]) -> list[int]:
+        """Return the token of each label.
+
+        Raises:
+            EngineError: a label is not one token where the answer starts, or two are the same token.
+        """
+        ids = tokens.label_ids(labels)
+        before = tokens.encode_template(self.tail)
+        for label, number in zip(labels, ids, strict=True):
+            # After the template's last line the label must still be that token.
+            if tokens.encode_template(self.tail + label) != [*before, number]:
+                raise EngineError(f"the label `{label}` is not one token where the answer starts")
+        return ids
+
     def prompt_text(self, prompt: Prompt, question: str) -> str:
         """The whole prompt as text, for people."""
         return f"{self.head}{prompt.prefix}{self.mid}{prompt.body}{BETWEEN}{question}{self.tail}"
@@ -181,6 +206,11 @@ def tokens_of(model_folder: Path, end_of_turn: str) -> ChatTokens:
         definition = (model_folder / "tokenizer.json").read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         raise EngineError(f"`{model_folder}` has no readable tokenizer.json") from None
+    return _chat_tokens(definition, end_of_turn)
+
+
+@lru_cache(maxsize=2)  # reading one takes most of a second, and engines share it
+def _chat_tokens(definition: str, end_of_turn: str) -> ChatTokens:
     return ChatTokens(definition, end_of_turn)
 
 
@@ -193,15 +223,46 @@ def tokens_and_frame(model_folder: Path) -> tuple[ChatTokens, ChatFrame]:
     """
     if not (model_folder / "config.json").is_file():
         raise EngineUnavailable(f"`{model_folder}` holds no model: no config.json")
+    return chat_of(model_folder)
+
+
+def chat_of(folder: Path) -> tuple[ChatTokens, ChatFrame]:
+    """Return the tokenizer and the chat frame out of a folder that need not hold a model.
+
+    Raises:
+        EngineUnavailable: nothing in it says how chats are written.
+        EngineError: its tokenizer or its chat template cannot be used.
+    """
     try:
-        settings = json.loads((model_folder / "tokenizer_config.json").read_text("utf-8"))
-        template = (model_folder / "chat_template.jinja").read_text("utf-8")
-        end_of_turn = settings["eos_token"]
-    except (OSError, ValueError, KeyError, TypeError):
+        settings = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+        end_of_turn, begin = _token(settings["eos_token"]), _token(settings.get("bos_token") or "")
+        template = _template(folder, settings)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise EngineUnavailable(
-            f"`{model_folder}` has no readable tokenizer_config.json and chat_template.jinja"
+            f"`{folder}` has no readable tokenizer_config.json and chat_template.jinja"
         ) from None
-    return tokens_of(model_folder, end_of_turn), ChatFrame.from_template(template)
+    return tokens_of(folder, end_of_turn), ChatFrame.from_template(template, begin)
+
+
+def _token(value: object) -> str:
+    """A token as tokenizer_config.json writes it: its text, or an object with it."""
+    text = value["content"] if isinstance(value, dict) else value
+    if not isinstance(text, str):
+        raise TypeError("no token")
+    return text
+
+
+def _template(folder: Path, settings: Mapping[str, Any]) -> str:
+    """The chat template, from whichever of the three places that models keep it in."""
+    if (folder / "chat_template.jinja").is_file():
+        return (folder / "chat_template.jinja").read_text("utf-8")
+    holder = settings
+    if "chat_template" not in settings:
+        holder = json.loads((folder / "chat_template.json").read_text("utf-8"))
+    template = holder["chat_template"]
+    if not isinstance(template, str):
+        raise TypeError("no template")
+    return template
 
 
 def _tokenizer(definition: str) -> Tokenizer:

@@ -15,6 +15,7 @@ from llm_judge.batch.run import run_batches
 from llm_judge.content.content import Content
 from llm_judge.content.open import from_bytes
 from llm_judge.content.text import from_text
+from llm_judge.engines.protocol import limits_for
 from llm_judge.errors import ContentError, ContentNotFound, Interrupted
 from llm_judge.evals.area_ranking import answer_areas, item_tokens, ranked
 from llm_judge.evals.outcome_of import outcome_of
@@ -62,7 +63,8 @@ class ItemJudge:
                 return known
         if item.text is not None:
             return from_text(item.text, id=item.id)
-        return from_bytes(data, id=item.id, source=item.media)
+        limits = limits_for(self.judge.engine)
+        return from_bytes(data, id=item.id, source=item.media, limits=limits)
 
     def judge_chunk(
         self, chunk: Sequence[EvalItem], openers: Sequence[Opener]

@@ -1,9 +1,7 @@
 """An adapter and its base → one model folder that transformers and vLLM load, and how far it is from the two.
 
-The sum is made in float32 and its weights are rounded once; buffers such as the frequencies of the position
-encoding are not touched. Tokenizer, chat template and generation settings are the base's own files. Parity is
-measured before the folder appears: the merged model, read back from the disk, against base and adapter side
-by side, both computing in float32, so that what is left is the rounding of the weights.
+Parity is measured before the folder appears: the merged model, read back from the disk, against base and
+adapter side by side, both computing in float32, so that what is left is the rounding of the weights.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm_judge.adapters.lora_folder import adapter_digest
 from llm_judge.durable import reason_of
+from llm_judge.engines.merged_model import MERGED, write_merged
 from llm_judge.errors import ExitCode, JudgeError, OutputError, UsageError
 from llm_judge.finetune.liveness_probes import read_probes
 from llm_judge.packaged import file_sha256
@@ -26,17 +25,6 @@ from llm_judge.packaged import file_sha256
 if TYPE_CHECKING:
     from llm_judge.finetune.liveness_probes import ProbeSet
 
-# Of the base; whatever else is in its folder stays there.
-_KEPT = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-    "generation_config.json",
-    "preprocessor_config.json",
-    "processor_config.json",
-)
-MERGED = "merged.json"
 _CONTENTS = 8  # spread over the probes: an adapter beside its base is slow on a CPU
 
 
@@ -90,7 +78,7 @@ def merge_to(
     except OSError as error:
         raise OutputError(f"cannot write `{out}`: {reason_of(error)}", "choose another --out") from None
     try:
-        _write_model(base, adapter, partial, dtype)
+        write_merged(base, adapter, partial, dtype)
         parity = measure_parity(base, adapter, partial, probes)
         if not parity.largest <= at_most:
             raise ParityMissed(
@@ -127,21 +115,6 @@ def measure_parity(base: Path, adapter: Path, merged: Path, probes: ProbeSet) ->
         together = read_probes(engine, probes)
     difference = np.abs(beside.logprobs - together.logprobs)
     return Parity(float(difference.max()), float(difference.mean()), len(difference))
-
-
-def _write_model(base: Path, adapter: Path, folder: Path, dtype: str) -> None:
-    import torch
-
-    from llm_judge.engines.weights import DTYPES, load_base, merge_adapter
-
-    if dtype not in DTYPES:
-        raise UsageError(f"unknown dtype `{dtype}`", hint=f"choose from {', '.join(DTYPES)}")
-    model = merge_adapter(load_base(base, "float32"), adapter, dtype)
-    model.config.dtype = getattr(torch, dtype)  # what a loader reads the weights as
-    model.save_pretrained(folder)
-    for name in _KEPT:
-        if (base / name).is_file():
-            shutil.copyfile(base / name, folder / name)
 
 
 def _write_about(

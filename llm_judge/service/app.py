@@ -31,13 +31,15 @@ from llm_judge.service.keys import Scope
 from llm_judge.service.moderation import ModerationRequest
 from llm_judge.service.problems import Code, Problem
 from llm_judge.service.rollout.wire import ReloadRequest, ShareRequest
-from llm_judge.service.state import Service
+from llm_judge.service.state import Service, service_of
 from llm_judge.service.wire import BatchRequest, JudgeRequest
 
 _TITLE = "llm-judge"
 _ABOUT = (
     "Moderation decisions by Community Guidelines. A 200 holds a decision, everything else a typed error."
 )
+_OUR_FAULT = 500  # the least status of an answer that says: not because of what was sent
+_JUDGING = ("/v1/judge", "/v1/moderations")  # routes where content waits for what to do with it
 _OF_STATUS = {404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED}
 _SCOPES = (
     (routes_judge.router, Scope.JUDGE),
@@ -108,7 +110,18 @@ async def _recheck(service: Service) -> None:
 async def _answer_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)  # noqa: S101  # registered for nothing else
     request.state.code = error.code
+    _fail_mode_of(error, request)
     return answer_of(error, request.state.request_id)
+
+
+def _fail_mode_of(problem: Problem, request: Request) -> None:
+    """Say what ``on_error`` wants where the service is at fault, whoever in it found out, and count it."""
+    route = getattr(request.scope.get("route"), "path", "")
+    if problem.code.status < _OUR_FAULT or not route.startswith(_JUDGING):
+        return
+    service = service_of(request)
+    problem.action = problem.action or service.on_error
+    service.metrics.failed(problem)
 
 
 async def _answer_http(request: Request, error: Exception) -> Response:

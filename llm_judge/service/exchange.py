@@ -100,10 +100,14 @@ def _request_id(scope: Scope) -> str:
     return secrets.token_hex(12)
 
 
+def json_bytes(data: Any) -> bytes:
+    """Return data as a body."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+
+
 def json_answer(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return data as a JSON answer."""
-    body = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
-    return Response(body, status, headers, "application/json")
+    return Response(json_bytes(data), status, headers, "application/json")
 
 
 def answer_of(problem: Problem, request_id: str) -> Response:

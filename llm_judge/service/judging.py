@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from llm_judge.content.content import Content
+from llm_judge.content.limits import Limits
 from llm_judge.content.open import from_bytes
 from llm_judge.content.text import from_text
 from llm_judge.errors import JudgeError, StoreUnavailable
@@ -131,40 +132,34 @@ class Judging:
 
     async def _decide(self, order: Order, deadline: float) -> Decided | Problem:
         """Answer one item; where a candidate fails, the stable revision answers instead."""
-        content = await self._settled(self._open(order.wanted), order.way, deadline)
-        if isinstance(content, Problem):
-            self.metrics.failed(content)
-            return content
-        way = order.way
-        result = await self._watched(order.wanted, content, way, deadline)
+        result = await self._watched(order.wanted, order.way, deadline)
         if isinstance(result, Problem) and result.code in _FAULTS and order.instead is not None:
-            way = order.instead
-            result = await self._watched(order.wanted, content, way, deadline)
+            result = await self._watched(order.wanted, order.instead, deadline)
         if isinstance(result, Problem):
             self.metrics.failed(result)
             return result
-        self.metrics.decided(result)
-        decided = Decided(result, way)
+        decided, content = result
+        self.metrics.decided(decided.record)
         for watcher in self._watchers:
             watcher.offer(order, decided, content)
         return decided
 
-    async def _watched(
-        self, wanted: Wanted, content: Content, way: Way, deadline: float
-    ) -> DecisionRecord | Problem:
+    async def _watched(self, wanted: Wanted, way: Way, deadline: float) -> tuple[Decided, Content] | Problem:
         started = time.monotonic()
-        result = await self._settled(self._answered(wanted, content, way, deadline), way, deadline)
+        result = await self._settled(self._answered(wanted, way, deadline), way, deadline)
+        told = result if isinstance(result, Problem) else result[0].record
         for watcher in self._watchers:
-            watcher.answered(way, result, time.monotonic() - started)
+            watcher.answered(way, told, time.monotonic() - started)
         return result
 
-    async def _answered(self, wanted: Wanted, content: Content, way: Way, deadline: float) -> DecisionRecord:
-        """Judge and keep. The record gets an id of its own: the judge names the question by it, and the
+    async def _answered(self, wanted: Wanted, way: Way, deadline: float) -> tuple[Decided, Content]:
+        """Open, judge and keep. The record gets an id of its own: the judge names the question by it, and the
         same question answered twice is two answers, both of which somebody acts on."""
+        content = await self._open(wanted, way.limits(self.settings.limits))
         record = await self._judged(content, way, deadline)
         record = replace(record, decision_id=secrets.token_hex(16))
         await self._keep(record, wanted, way)
-        return record
+        return Decided(record, way), content
 
     async def _judged(self, content: Content, way: Way, deadline: float) -> DecisionRecord:
         ticket = Ticket(content, way.revision.judges, way.key, way.asked, deadline)
@@ -188,8 +183,8 @@ class Judging:
             log_fault(error)
             return Problem(Code.INTERNAL, Code.INTERNAL.meaning, action=action)
 
-    async def _open(self, wanted: Wanted) -> Content:
-        data, limits = wanted.data, self.settings.limits
+    async def _open(self, wanted: Wanted, limits: Limits) -> Content:
+        data = wanted.data
         if isinstance(data, bytes):
             return await self._elsewhere(lambda: from_bytes(data, wanted.id, wanted.name, limits=limits))
         if len(data) <= _QUICK_CHARACTERS:

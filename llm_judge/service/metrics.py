@@ -94,8 +94,9 @@ class Metrics:
         self._errors.labels(kind).inc()
 
     def failed(self, problem: Problem) -> None:
-        """Count an item that got no decision."""
-        if problem.action is not None:
+        """Count an item that got no decision; once, also where it is told again as the answer as a whole."""
+        if problem.action is not None and not problem.counted:
+            problem.counted = True
             self._fail_modes.labels(problem.action, problem.code.word).inc()
 
     def decided(self, record: DecisionRecord) -> None:

@@ -9,6 +9,8 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from llm_judge.content.limits import Limits
+from llm_judge.engines.protocol import limits_for
 from llm_judge.service.arms import Arm, Arms
 from llm_judge.service.judges import JudgeKey, Judges
 from llm_judge.service.problems import Code, Problem
@@ -49,6 +51,10 @@ class Way:
     def on_error(self) -> str:
         """What to do with content that gets no decision."""
         return self.revision.judges.on_error.value
+
+    def limits(self, caps: Limits) -> Limits:
+        """How contents are opened for it: with pictures where its engine sees them."""
+        return limits_for(self.revision.judges.engine, caps)
 
 
 @dataclass(frozen=True, slots=True)

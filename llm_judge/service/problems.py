@@ -18,12 +18,13 @@ CLIENT_GONE = 499  # nobody reads it; the number nginx made known
 class Code(Enum):
     """Code → HTTP status and what it means, as the documentation says it."""
 
+    BAD_HTTP = (400, "what was sent is not HTTP/1.1")
     BAD_JSON = (400, "the body is not JSON, or not the multipart form it says it is")
     UNAUTHORIZED = (401, "no API key, or one that is unknown, expired or revoked")
     FORBIDDEN = (403, "the API key does not have the scope of this route")
     NOT_FOUND = (404, "there is no such path or thing")
     METHOD_NOT_ALLOWED = (405, "the path exists, with another method")
-    BODY_TOO_SLOW = (408, "the body did not arrive in time")
+    BODY_TOO_SLOW = (408, "the headers or the body did not arrive in time")
     IN_FLIGHT = (409, "a request with this `Idempotency-Key` is still being answered")
     ERASED = (410, "the decision was erased, with everything said of it")
     BODY_TOO_LARGE = (413, "the body is over the limit of this service")
@@ -83,6 +84,9 @@ class Problem(Exception):
         retry_after: seconds after which trying again makes sense; None where it does not.
         action: what the policies' ``on_error`` wants done with content that got no decision; None where
             nothing was to be judged.
+
+    Attributes:
+        counted: whether the metrics have seen that ``on_error`` had a say.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class Problem(Exception):
         self.hint = hint
         self.retry_after = retry_after
         self.action = action
+        self.counted = False
 
     def as_json(self, request_id: str) -> dict[str, Any]:
         """The body of the answer."""

@@ -104,11 +104,11 @@ async def _replay(service: Service, request: Request, decision_id: str, body: by
         hint = "send it as it was sent, to the byte"
         raise Problem(Code.OTHER_CONTENT, Code.OTHER_CONTENT.meaning, hint)
     spend(request, 1)
-    limits = service.settings.limits
     with service.arms.in_hand() as arms:
         judges = arms.stable.judges
         asked = asked_of(judges.plain.compiled, record, Modality(record["item"]["modality"]))
         way = Way(Arm.STABLE, arms.stable, judge_key(options, judges), asked)
+        limits = way.limits(service.settings.limits)
         work = service.judging.judge_again(
             lambda: content_of(record, data, limits), way, deadline_of(options, service.settings)
         )

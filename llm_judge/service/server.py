@@ -16,6 +16,7 @@ from llm_judge.errors import EngineError, JudgeError, UsageError
 from llm_judge.service.app import create_app
 from llm_judge.service.engine_queue import log_error
 from llm_judge.service.exchange import log_to_stderr
+from llm_judge.service.header_timeout import PatientProtocol
 from llm_judge.service.state import Service
 
 _KEEP_ALIVE_S = 20
@@ -100,6 +101,7 @@ def serve(
             create_app(service),
             host,
             port,
+            http=PatientProtocol,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -57,6 +57,11 @@ class Service:
         """Those of the stable revision that is in force now; to judge, use ``arms.in_hand``."""
         return self.arms.now.stable.judges
 
+    @property
+    def on_error(self) -> str:
+        """What to do with content that gets no decision."""
+        return self.judges.on_error.value
+
     def close(self) -> None:
         """Answer what waits and end the threads; engine and store are left to whoever opened them."""
         self.arms.close(self.settings.drain_seconds)

@@ -65,6 +65,16 @@ def content_of(record: Mapping[str, Any], data: bytes, limits: Limits | None = N
     from llm_judge.content.open import from_bytes
     from llm_judge.content.text import from_text
 
+    check_same(record, data)
+    item = record["item"]
+    if item["modality"] == "text" and item["source"] is None:
+        cap = len(data) if limits is None else limits.text_bytes
+        return from_text(data.decode("utf-8", "surrogatepass"), item["id"], max_bytes=cap)
+    return from_bytes(data, item["id"], item["source"], limits=limits or DEFAULT_LIMITS)
+
+
+def check_same(record: Mapping[str, Any], data: bytes) -> None:
+    """Raise ``UsageError`` unless a record is about these bytes; nothing is opened."""
     item = record["item"]
     if not item.get("sha256"):
         raise UsageError(
@@ -76,10 +86,6 @@ def content_of(record: Mapping[str, Any], data: bytes, limits: Limits | None = N
             f"the content given is not what decision `{record['decision_id']}` is about",
             "its SHA-256 is not the one in the record",
         )
-    if item["modality"] == "text" and item["source"] is None:
-        cap = len(data) if limits is None else limits.text_bytes
-        return from_text(data.decode("utf-8", "surrogatepass"), item["id"], max_bytes=cap)
-    return from_bytes(data, item["id"], item["source"], limits=limits or DEFAULT_LIMITS)
 
 
 def replay(judge: Judge, record: Mapping[str, Any], content: Content) -> Replay:

@@ -63,7 +63,7 @@ def test_a_trial_from_the_first_comparison_to_its_end(llm_judge, folder: Path, u
 
     (folder / "sales.yaml").write_text(POLICY.replace("severity: 2", "severity: 3"))
     said = llm_judge("rollout", "reload", "--url", url).out
-    assert "stable: files is in force; policy digest changed" in said
+    assert "stable: files is in force; policy digest, prompt digest changed" in said
     assert "candidate: files is in force; nothing changed" in said
     (folder / "next.yaml").write_text("schema: 1\n")
     refused = llm_judge("rollout", "reload", "--url", url)

@@ -16,6 +16,7 @@ from llm_judge.engines.scripted import ScriptedEngine
 from llm_judge.policy.model import ActionStep
 from llm_judge.service.app import create_app
 from llm_judge.service.guidelines import Guidelines, made
+from llm_judge.service.header_timeout import PatientProtocol
 from llm_judge.service.judges import Judges
 from llm_judge.service.settings import ServiceSettings
 from llm_judge.service.state import Service, build
@@ -96,9 +97,9 @@ def service_with(
 
 
 @contextmanager
-def running(service: Service) -> Iterator[str]:
+def running(service: Service, http: Any = PatientProtocol) -> Iterator[str]:
     """Answer on a free port while the block lasts; gives the address."""
-    config = uvicorn.Config(create_app(service), port=0, log_config=None, access_log=False)
+    config = uvicorn.Config(create_app(service), port=0, http=http, log_config=None, access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -46,7 +46,7 @@ class RolloutMetrics:
         )
         self._shadow = Counter(
             "judge_shadow_items",
-            "Contents offered to the other revision: same or other action, failed, dropped, not_kept.",
+            "Contents for the other revision: same or other action, failed, dropped, unlike, not_kept.",
             ("result",),
             registry=registry,
         )

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
-from llm_judge.content.content import Content
+from llm_judge.content.content import Content, Modality
+from llm_judge.engines.protocol import Vision
 from llm_judge.errors import OutputError
 from llm_judge.judge import Explain
 from llm_judge.record import DecisionRecord
@@ -25,6 +26,8 @@ from llm_judge.service.problems import Problem
 from llm_judge.service.rollout.comparison import Comparison, Identity, Tally, compared
 from llm_judge.service.rollout.comparison_file import ComparisonFile
 
+_SEEN = (Modality.IMAGE, Modality.VIDEO)
+
 
 class Shadow:
     """Judges beside, compares and counts.
@@ -33,8 +36,8 @@ class Shadow:
         arms: what is in force.
         items: most contents that wait or are judged.
         file: keeps every comparison; None keeps none.
-        note: told of each content: ``same``, ``other``, ``failed``, ``dropped`` or ``not_kept``; from any
-            thread.
+        note: told of each content: ``same``, ``other``, ``failed``, ``dropped``, ``unlike`` or ``not_kept``;
+            from any thread.
         compare: told of each comparison of what is in force; from a thread of its own.
     """
 
@@ -64,6 +67,9 @@ class Shadow:
         """Judge a content by the other revision when there is time, or drop it."""
         beside = order.beside
         if beside is None or beside.arm is decided.way.arm:
+            return
+        if content.modality in _SEEN and _vision(beside) != _vision(decided.way):
+            self._note("unlike")  # it was opened for another kind of engine: nothing could be said
             return
         with self._lock:
             full = self._in_hand >= self._items
@@ -129,6 +135,10 @@ class Shadow:
                 self._pair, self._tally = found.pair, Tally()
             self._tally.add(found)
         self._compare(found)
+
+
+def _vision(way: Way) -> Vision | None:
+    return way.revision.judges.engine.vision
 
 
 def _identity(way: Way) -> Identity:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llm_judge.calibration import read_calibration
-from llm_judge.engines.open import open_engine
 from llm_judge.engines.protocol import Engine
 from llm_judge.engines.reopen import reopen_engine
 from llm_judge.errors import UsageError
@@ -44,13 +43,6 @@ class Source:
         """Read the calibration; raises ``UsageError``."""
         calibration = None if self.calibration is None else read_calibration(self.calibration)
         return JudgeSettings(calibration=calibration)
-
-    def open(self, stable: Engine | None = None) -> Engine:
-        """Return the engine, opened where it is not the stable revision's; raises ``JudgeError``."""
-        if self.engine is None:
-            assert stable is not None  # noqa: S101  # only a candidate goes without an engine of its own
-            return stable
-        return open_engine(self.engine)
 
     def reopen(self, now: Engine, stable: Engine) -> Engine:
         """Return what the engine's name means by now: ``now`` where it is the same; raises ``JudgeError``."""

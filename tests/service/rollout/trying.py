@@ -9,6 +9,7 @@ from typing import Any
 from processes import FIRES, POLICY, SCRIPT
 from serving import HeldEngine, guidelines, running, scripted, service_with, until
 
+from llm_judge.engines.open import open_engine
 from llm_judge.engines.scripted import ScriptedEngine
 from llm_judge.policy.model import ActionStep
 from llm_judge.service.arms import Arm
@@ -60,7 +61,7 @@ def files(folder: Path) -> Source:
 
 def served(source: Source, **options: Any) -> Service:
     """A started service that can reload; close it."""
-    judges = Judges(source.guidelines(), source.open())
+    judges = Judges(source.guidelines(), open_engine(str(source.engine)))
     service = build(judges, plan=RolloutPlan({Arm.STABLE: source}), **options)
     assert service.health.check() is None
     return service

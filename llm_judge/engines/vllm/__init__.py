@@ -1,0 +1,1 @@
+"""The vLLM engine: any number of OpenAI-compatible vLLM servers, over HTTP."""

@@ -1,0 +1,1 @@
+"""A vLLM server that this process starts, watches, restarts and stops."""
