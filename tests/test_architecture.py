@@ -22,7 +22,7 @@ PACKAGE = Path(llm_judge.__file__).parent
 FLOW = """
     errors durable resources pip_download packaged diagnostics diagnostics_formats source json_file
     strict_yaml content policy compile prompt adapters engines calibration verdict decision record judge
-    report store batch service client reliability evals finetune cli __main__
+    report store batch drift service client admin_client reliability evals finetune cli __main__
 """.split()  # noqa: SIM905  # a list of twenty quoted words reads worse
 HEAVY = {"torch", "transformers", "vllm", "numpy", "av", "PIL", "onnxruntime", "faster_whisper", "rapidocr"}
 HEAVY |= {"fastapi", "starlette", "uvicorn", "prometheus_client", "httpx", "httpcore", "python_multipart"}

@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from llm_judge import __version__
 from llm_judge.service import (
+    routes_admin,
     routes_decisions,
     routes_health,
     routes_judge,
@@ -29,6 +30,7 @@ from llm_judge.service.exchange import Exchange, answer_of
 from llm_judge.service.keys import Scope
 from llm_judge.service.moderation import ModerationRequest
 from llm_judge.service.problems import Code, Problem
+from llm_judge.service.rollout.wire import ReloadRequest, ShareRequest
 from llm_judge.service.state import Service, service_of
 from llm_judge.service.wire import BatchRequest, JudgeRequest
 
@@ -44,13 +46,14 @@ _SCOPES = (
     (routes_moderations.router, Scope.JUDGE),
     (routes_policies.router, Scope.POLICIES),
     (routes_health.measured, Scope.METRICS),
+    (routes_admin.router, Scope.ADMIN),
 )
 _OF_RECORDS = (
     (routes_decisions.router, Scope.DECISIONS),
     (routes_decisions.reviewing, Scope.REVIEWS),
 )
 _BEARER = HTTPBearer(auto_error=False, description="An API key, where the service asks for one.")
-_READ_BY_HAND = (JudgeRequest, BatchRequest, ModerationRequest)
+_READ_BY_HAND = (JudgeRequest, BatchRequest, ModerationRequest, ReloadRequest, ShareRequest)
 _READ_OF_RECORDS = (ReplayRequest, ReviewRequest)
 
 

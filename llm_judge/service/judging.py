@@ -10,78 +10,80 @@ import base64
 import binascii
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from llm_judge.content.content import Content
+from llm_judge.content.limits import Limits
 from llm_judge.content.open import from_bytes
 from llm_judge.content.text import from_text
 from llm_judge.errors import JudgeError, StoreUnavailable
 from llm_judge.record import DecisionRecord
-from llm_judge.service.engine_queue import EngineQueue, Ticket, log_error, log_fault
-from llm_judge.service.judges import JudgeKey, Judges
+from llm_judge.service.admission import Admission
+from llm_judge.service.engine_queue import Ticket, log_error, log_fault
 from llm_judge.service.keeping import Keeping, Records
 from llm_judge.service.media_fetch import MediaFetcher
 from llm_judge.service.media_url import MediaUrl, media_url, no_url
 from llm_judge.service.metrics import Metrics
+from llm_judge.service.orders import Order, Wanted, Way
 from llm_judge.service.problems import Code, Problem, problem_of
 from llm_judge.service.settings import ServiceSettings
 from llm_judge.service.spans import Spans
 from llm_judge.service.wire import Item, Media, Options
 
 T = TypeVar("T")
+_FAULTS = frozenset({Code.ENGINE_FAILED, Code.INTERNAL, Code.NOT_USABLE})  # of a revision, not of the item
 _QUICK_CHARACTERS = 4096  # cutting this much text costs less than handing it to a thread
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """One content to judge, not opened yet.
+class Decided:
+    """A decision, and which way it was made."""
 
-    Attributes:
-        id: the caller's name for it, None to name it by its digest.
-        data: the bytes of a file, or a text.
-        name: file name to show.
-        url: where the bytes are to be fetched; there are no ``data`` until then.
-    """
+    record: DecisionRecord
+    way: Way
 
-    id: str | None
-    data: str | bytes
-    name: str | None = None
-    url: MediaUrl | None = None
 
-    @property
-    def content(self) -> bytes:
-        """The bytes that the digest in its record is of."""
-        return self.data if isinstance(self.data, bytes) else self.data.encode("utf-8", "surrogatepass")
+class Watcher(Protocol):
+    """Is told what became of items; from the event loop, and must be quick."""
+
+    def answered(self, way: Way, result: DecisionRecord | Problem, seconds: float, /) -> None:
+        """Take note of what a revision made of an item, also where another one answered instead."""
+        ...
+
+    def offer(self, order: Order, decided: Decided, content: Content, /) -> None:
+        """Take note of an answer that is given, and of what else could judge the content."""
+        ...
 
 
 class Judging:
     """Joins opening, queue and record keeping.
 
     Args:
-        judges, queue, settings, metrics: see there.
+        admission, settings, metrics: see there.
         records: keeps every record before its answer is given; None keeps nothing.
+        watchers: are told what became of items.
         spans: told of every step.
         fetcher: fetches media from URLs; None fetches none.
     """
 
     def __init__(
         self,
-        judges: Judges,
-        queue: EngineQueue,
+        admission: Admission,
         settings: ServiceSettings,
         metrics: Metrics,
         records: Records | None = None,
+        watchers: Sequence[Watcher] = (),
         spans: Spans | None = None,
         fetcher: MediaFetcher | None = None,
     ) -> None:
-        self.judges = judges
-        self.queue = queue
+        self.admission = admission
         self.settings = settings
         self.metrics = metrics
+        self._watchers = tuple(watchers)
         self._spans = spans or Spans()
         self._fetcher = fetcher
         self._keeping = None if records is None else Keeping(records)
@@ -99,31 +101,25 @@ class Judging:
             return no_url(text, where)
         return media_url(text, where, self.settings.fetch_hosts)
 
-    async def decide(
-        self, wanted: Sequence[Wanted], key: JudgeKey, asked: frozenset[str] | None, deadline_ms: int
-    ) -> list[DecisionRecord | Problem]:
-        """Judge several contents in the same way; one result each, in order.
+    async def decide(self, orders: Sequence[Order], deadline_ms: int) -> list[Decided | Problem]:
+        """Judge several contents; one result each, in order.
 
         Args:
-            wanted: what to judge.
-            key: which judge.
-            asked: policies to ask about, None for all.
+            orders: what to judge and how; their revisions must be in hand.
             deadline_ms: from now.
 
         Raises:
             Problem: nothing was taken on: overloaded, or stopping.
         """
-        with self._admitted(len(wanted), deadline_ms) as deadline:
-            return list(await asyncio.gather(*(self._decide(each, key, asked, deadline) for each in wanted)))
+        with self._admitted(len(orders), deadline_ms) as deadline:
+            return list(await asyncio.gather(*(self._decide(order, deadline) for order in orders)))
 
-    async def judge_again(
-        self, opening: Callable[[], Content], key: JudgeKey, asked: frozenset[str] | None, deadline_ms: int
-    ) -> DecisionRecord:
+    async def judge_again(self, opening: Callable[[], Content], way: Way, deadline_ms: int) -> DecisionRecord:
         """Judge a content without keeping or counting what comes out: it decides about nothing.
 
         Args:
             opening: opens the content; called in another thread.
-            key, asked, deadline_ms: as for ``decide``.
+            way, deadline_ms: as for ``decide``.
 
         Raises:
             Problem: there is no record, and why.
@@ -132,10 +128,10 @@ class Judging:
         async def work(deadline: float) -> DecisionRecord:
             with self._spans.step("perceive"):
                 content = await self._elsewhere(opening)
-            return await self._judged(content, key, asked, deadline)
+            return await self._judged(content, way, deadline)
 
         with self._admitted(1, deadline_ms) as deadline:
-            result = await self._settled(work(deadline), deadline)
+            result = await self._settled(work(deadline), way, deadline)
         if isinstance(result, Problem):
             result.action = None  # nothing waits for an action
             raise result
@@ -145,65 +141,75 @@ class Judging:
     def _admitted(self, count: int, deadline_ms: int) -> Iterator[float]:
         """Hold room for so many items; gives the moment at which nobody wants them any more."""
         seconds = deadline_ms / 1000
-        self.queue.admit(count, seconds)
+        self.admission.admit(count, seconds)
         try:
             yield time.monotonic() + seconds
         finally:
-            self.queue.release(count)
+            self.admission.release(count)
 
-    async def _decide(
-        self, wanted: Wanted, key: JudgeKey, asked: frozenset[str] | None, deadline: float
-    ) -> DecisionRecord | Problem:
+    async def _decide(self, order: Order, deadline: float) -> Decided | Problem:
+        """Answer one item."""
         with self._spans.step("item") as step:
-            result = await self._settled(self._answered(wanted, key, asked, deadline), deadline)
-            step.ended(result)
+            if order.wanted.url is None:
+                result = await self._tried(order, deadline)
+            else:
+                result = await self._settled(self._fetched(order, deadline), order.way, deadline)
+            step.ended(result if isinstance(result, Problem) else result[0].record)
         if isinstance(result, Problem):
             self.metrics.failed(result)
-        else:
-            self.metrics.decided(result)
-        return result
+            return result
+        decided, content = result
+        self.metrics.decided(decided.record)
+        for watcher in self._watchers:
+            watcher.offer(order, decided, content)
+        return decided
 
-    async def _answered(
-        self, wanted: Wanted, key: JudgeKey, asked: frozenset[str] | None, deadline: float
-    ) -> DecisionRecord:
-        """Open, judge and keep. The record gets an id of its own: the judge names the question by it, and the
-        same question answered twice is two answers, both of which somebody acts on."""
-        async with self._fetched(wanted) as whole:
-            with self._spans.step("perceive"):
-                content = await self._open(whole)
-            record = await self._judged(content, key, asked, deadline)
-            record = replace(record, decision_id=secrets.token_hex(16))
-            await self._keep(record, whole)
-            return record
-
-    @asynccontextmanager
-    async def _fetched(self, wanted: Wanted) -> AsyncIterator[Wanted]:
-        """Give the same with its data, fetched if need be."""
-        if wanted.url is None or self._fetcher is None:
-            yield wanted
-            return
+    async def _fetched(self, order: Order, deadline: float) -> tuple[Decided, Content] | Problem:
+        """Fetch what is to be judged, and answer; its memory counts until there is an answer."""
+        assert self._fetcher is not None and order.wanted.url is not None  # noqa: S101  # by ``url_of``
         async with AsyncExitStack() as stack:
             try:
                 with self._spans.step("fetch"):
-                    data = await stack.enter_async_context(self._fetcher.fetched(wanted.url))
+                    data = await stack.enter_async_context(self._fetcher.fetched(order.wanted.url))
             except Problem as problem:
-                problem.action = self.judges.on_error.value
+                problem.action = order.way.on_error
                 raise
-            yield replace(wanted, data=data, url=None)
+            return await self._tried(replace(order, wanted=replace(order.wanted, data=data)), deadline)
 
-    async def _judged(
-        self, content: Content, key: JudgeKey, asked: frozenset[str] | None, deadline: float
-    ) -> DecisionRecord:
+    async def _tried(self, order: Order, deadline: float) -> tuple[Decided, Content] | Problem:
+        """Answer; where a candidate fails, the stable revision answers instead."""
+        result = await self._watched(order.wanted, order.way, deadline)
+        if isinstance(result, Problem) and result.code in _FAULTS and order.instead is not None:
+            return await self._watched(order.wanted, order.instead, deadline)
+        return result
+
+    async def _watched(self, wanted: Wanted, way: Way, deadline: float) -> tuple[Decided, Content] | Problem:
+        started = time.monotonic()
+        result = await self._settled(self._answered(wanted, way, deadline), way, deadline)
+        told = result if isinstance(result, Problem) else result[0].record
+        for watcher in self._watchers:
+            watcher.answered(way, told, time.monotonic() - started)
+        return result
+
+    async def _answered(self, wanted: Wanted, way: Way, deadline: float) -> tuple[Decided, Content]:
+        """Open, judge and keep. The record gets an id of its own: the judge names the question by it, and the
+        same question answered twice is two answers, both of which somebody acts on."""
+        with self._spans.step("perceive"):
+            content = await self._open(wanted, way.limits(self.settings.limits))
+        record = await self._judged(content, way, deadline)
+        record = replace(record, decision_id=secrets.token_hex(16))
+        await self._keep(record, wanted, way)
+        return Decided(record, way), content
+
+    async def _judged(self, content: Content, way: Way, deadline: float) -> DecisionRecord:
         with self._spans.wait() as wait:
-            ticket = Ticket(content, key, asked, deadline, wait)
-            self.queue.put(ticket)
+            ticket = Ticket(content, way.revision.judges, way.key, way.asked, deadline, wait)
+            way.revision.queue.put(ticket)
             return await asyncio.wrap_future(ticket.answer)
 
-    async def _settled(
-        self, work: Coroutine[Any, Any, DecisionRecord], deadline: float
-    ) -> DecisionRecord | Problem:
+    async def _settled(self, work: Coroutine[Any, Any, T], way: Way, deadline: float) -> T | Problem:
         """Return what the work gives, or the problem that ended it or its time."""
-        action = self.judges.on_error.value
+        action = way.on_error
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
                 return await work
@@ -218,8 +224,8 @@ class Judging:
             log_fault(error)
             return Problem(Code.INTERNAL, Code.INTERNAL.meaning, action=action)
 
-    async def _open(self, wanted: Wanted) -> Content:
-        data, limits = wanted.data, self.settings.limits
+    async def _open(self, wanted: Wanted, limits: Limits) -> Content:
+        data = wanted.data
         if isinstance(data, bytes):
             return await self._elsewhere(lambda: from_bytes(data, wanted.id, wanted.name, limits=limits))
         if len(data) <= _QUICK_CHARACTERS:
@@ -229,7 +235,7 @@ class Judging:
     async def _elsewhere(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._perceivers, call)
 
-    async def _keep(self, record: DecisionRecord, wanted: Wanted) -> None:
+    async def _keep(self, record: DecisionRecord, wanted: Wanted, way: Way) -> None:
         if self._keeping is None:
             return
         try:
@@ -241,33 +247,8 @@ class Judging:
             else:
                 log_fault(error)
             hint = "try again; the operator finds the reason in the service's log"
-            action = self.judges.on_error.value
             code = Code.RECORD_NOT_KEPT
-            raise Problem(code, code.meaning, hint, retry_after=1, action=action) from None
-
-
-def judge_key(options: Options, judges: Judges) -> JudgeKey:
-    """Return which judge a request asks for; raises ``Problem`` for an overlay that is not there."""
-    guidelines = judges.guidelines
-    if options.overlays is not None:
-        names = tuple(dict.fromkeys(options.overlays))
-    else:
-        names = guidelines.chosen_by(options.context) if options.context else ()
-    if unknown := [name for name in names if name not in guidelines.overlays]:
-        hint = f"overlays: {', '.join(sorted(guidelines.overlays)) or 'none'}"
-        raise Problem(Code.UNKNOWN_OVERLAY, f"there is no overlay `{unknown[0]}`", hint)
-    return JudgeKey(names, options.explain)
-
-
-def asked_policies(options: Options, judges: Judges) -> frozenset[str] | None:
-    """Return the policies to ask about; raises ``Problem`` for one that is not there."""
-    if options.policies is None:
-        return None
-    known = {policy.policy for policy in judges.guidelines.policies}
-    if unknown := [name for name in options.policies if name not in known]:
-        hint = "GET /v1/policies lists them"
-        raise Problem(Code.UNKNOWN_POLICY, f"there is no policy `{unknown[0]}`", hint)
-    return frozenset(options.policies)
+            raise Problem(code, code.meaning, hint, retry_after=1, action=way.on_error) from None
 
 
 def deadline_of(options: Options, settings: ServiceSettings) -> int:

@@ -31,14 +31,10 @@ _MASSES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 
 
 class Metrics:
-    """The metrics of one service, in a registry of their own.
+    """The metrics of one service, in a registry of their own."""
 
-    Args:
-        depth: how many items wait for the engine.
-    """
-
-    def __init__(self, depth: Callable[[], float] = lambda: 0.0) -> None:
-        self._registry = kept = CollectorRegistry()
+    def __init__(self) -> None:
+        self.registry = kept = CollectorRegistry()
         self.requests = Counter(
             "judge_requests",
             "Requests by route, status and code of the answer.",
@@ -53,8 +49,7 @@ class Metrics:
             registry=kept,
         )
         self.in_flight = Gauge("judge_inflight_requests", "Requests being answered.", registry=kept)
-        queued = Gauge("judge_queue_items", "Items that wait for the engine.", registry=kept)
-        queued.set_function(depth)
+        self._queued = Gauge("judge_queue_items", "Items that wait for the engine.", registry=kept)
         self._actions = Counter("judge_decisions", "Decisions by action.", ("action",), registry=kept)
         self._verdicts = Counter(
             "judge_verdicts", "Verdicts of rules.", ("policy", "rule", "verdict"), registry=kept
@@ -82,10 +77,15 @@ class Metrics:
 
     def text(self) -> bytes:
         """Everything, in the text format of Prometheus."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)
+
+    def waiting(self, depth: Callable[[], float]) -> None:
+        """Show how many items wait for the engine, from now on."""
+        self._queued.set_function(depth)
 
     def in_force(self, policies: tuple[Policy, ...]) -> None:
-        """Say which policies are in force, and begin at 0 what alerts watch: from nothing nothing rises."""
+        """Say which policies are in force, and no others, and begin at 0 what alerts watch."""
+        self._policies.clear()
         for mode in {policy.on_error.value for policy in policies}:
             for reason in _WATCHED:
                 self._fail_modes.labels(mode, reason)

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from llm_judge.policy.model import Action, Policy
 from llm_judge.record import DecisionRecord
-from llm_judge.service.judging import Wanted, decoded
+from llm_judge.service.judging import Decided, decoded
 from llm_judge.service.media_url import MediaUrl, no_url
+from llm_judge.service.orders import Wanted
 from llm_judge.service.problems import Code, Problem
 from llm_judge.service.wire import FailMode, Options
 from llm_judge.verdict import Outcome
@@ -93,6 +94,7 @@ class Extension(BaseModel):
     undecided: bool
     fail_mode: FailMode | None
     decision_ids: tuple[str, ...]
+    arms: tuple[Literal["stable", "candidate"], ...]
     policies: dict[str, PolicyScore]
 
 
@@ -146,14 +148,15 @@ def _part(part: TextPart | ImagePart, where: str, url_of: Callable[[str, str], M
     return Wanted(None, decoded(data, where))
 
 
-def result_of(records: Sequence[DecisionRecord], policies: Iterable[Policy]) -> dict[str, Any]:
+def result_of(decided: Sequence[Decided]) -> dict[str, Any]:
     """Return one result from the decisions about every part of one item; the worst part speaks for it."""
+    records = [each.record for each in decided]
     scores, fired = _by_policy(records)
     judged_as = _modalities(records)
     categories: dict[str, bool] = dict.fromkeys(CATEGORIES, False)
     category_scores: dict[str, float] = dict.fromkeys(CATEGORIES, 0.0)
     types: dict[str, list[str]] = {name: [] for name in CATEGORIES}
-    for policy in policies:
+    for policy in _policies(decided):
         for name in policy.maps_to.get("openai", ()):
             if name in categories and policy.policy in scores:
                 categories[name] |= policy.policy in fired
@@ -170,9 +173,16 @@ def result_of(records: Sequence[DecisionRecord], policies: Iterable[Policy]) -> 
             "undecided": any(record.decision is not None and record.decision.undecided for record in records),
             "fail_mode": _fail_mode(records, action),
             "decision_ids": [record.decision_id for record in records],
+            "arms": [each.way.arm.value for each in decided],
             "policies": {name: {"flagged": name in fired, "score": score} for name, score in scores.items()},
         },
     }
+
+
+def _policies(decided: Iterable[Decided]) -> list[Policy]:
+    """The policies that judged any part, by those of the last: a candidate may have failed on one."""
+    found = {policy.policy: policy for each in decided for policy in each.way.revision.guidelines.policies}
+    return list(found.values())
 
 
 def reply_id(records: Iterable[DecisionRecord]) -> str:

@@ -43,6 +43,7 @@ class Code(Enum):
     CONTENT_NOT_KEPT = (422, "the content of this decision is not kept, so it must be sent")
     OTHER_CONTENT = (422, "what was sent is not what this decision is about")
     OTHER_BODY = (422, "this `Idempotency-Key` was used with another body")
+    RELOAD_REFUSED = (422, "a new revision is not fit to judge, so the old one goes on")
     QUOTA_EXCEEDED = (429, "the API key has used up its quota")
     CLIENT_GONE = (CLIENT_GONE, "the client closed the connection; only logs and metrics see this")
     INTERNAL = (500, "a fault of llm-judge")

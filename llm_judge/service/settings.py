@@ -30,6 +30,9 @@ class ServiceSettings:
         fetch_media: whether media are fetched from URLs.
         fetch_hosts: the only hosts to fetch from, where any are given; ``.example.com`` is all below it.
         fetch_seconds: how long one fetch may take, with its look-up.
+        shadow_items: contents that wait for the other revision; more are dropped.
+        drift_items: last answers whose drift is measured.
+        open_admin: whether ``/v1/admin`` answers without API keys; for loopback only.
         limits: caps on one item.
     """
 
@@ -47,4 +50,7 @@ class ServiceSettings:
     fetch_media: bool = False
     fetch_hosts: tuple[str, ...] = ()
     fetch_seconds: float = 10.0
+    shadow_items: int = 64
+    drift_items: int = 5000
+    open_admin: bool = True
     limits: Limits = field(default_factory=lambda: Limits(text_bytes=SERVED_TEXT_BYTES))

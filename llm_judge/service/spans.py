@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from llm_judge.engines.protocol import Engine
+from llm_judge.judge import Judge
 from llm_judge.record import DecisionRecord
 from llm_judge.service.problems import Problem
 
@@ -64,9 +64,9 @@ class Spans:
         """Around one call of the judge for all who waited, given what ``wait`` gave each of them."""
         yield
 
-    def engine(self, engine: Engine) -> Engine:
-        """Return an engine whose calls are told."""
-        return engine
+    def judge(self, judge: Judge) -> Judge:
+        """Return the judge, with an engine whose calls are told."""
+        return judge
 
     def close(self) -> None:
         """Send what is left to send."""

@@ -9,6 +9,7 @@ are told by type alone: their words may hold content.
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,8 +25,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from llm_judge import __version__
-from llm_judge.engines.protocol import Engine
 from llm_judge.errors import UsageError
+from llm_judge.judge import Judge
 from llm_judge.record import DecisionRecord
 from llm_judge.service.exchange import METHODS
 from llm_judge.service.problems import Problem
@@ -175,8 +176,10 @@ class Traces(Spans):
         finally:
             contexts.detach(token)
 
-    def engine(self, engine: Engine) -> Engine:
-        return TracedEngine(engine, self._tracer)
+    def judge(self, judge: Judge) -> Judge:
+        traced = copy.copy(judge)  # the judge itself is shared, and its engine is known by identity
+        traced.engine = TracedEngine(judge.engine, self._tracer)
+        return traced
 
     def close(self) -> None:
         self._provider.shutdown()

@@ -85,7 +85,9 @@ def test_secrets_come_from_outside() -> None:
     for path in DEPLOY.rglob("*"):
         if path.is_file():
             text = path.read_text("utf-8")
-            found = re.findall(r"(?im)^[ \t]*(?:- )?\w*(?:password|api_key|secret)\w*[ \t]*[:=][ \t]*(\S+)", text)
+            found = re.findall(
+                r"(?im)^[ \t]*(?:- )?\w*(?:password|api_key|secret)\w*[ \t]*[:=][ \t]*(\S+)", text
+            )
             assert all(value.startswith(("$", "{", '"$')) for value in found), (path.name, found)
     assert all(each["kind"] != "Secret" for each in MANIFESTS)
 

@@ -40,9 +40,7 @@ class Traced:
         self.kept = InMemorySpanExporter()
         spans = Traces(SimpleSpanProcessor(self.kept))
         self.store = DecisionStore(folder / "records.sqlite3")
-        self.service: Service = build(
-            Judges(guidelines(), spans.engine(engine)), records=self.store, spans=spans
-        )
+        self.service: Service = build(Judges(guidelines(), engine), records=self.store, spans=spans)
         self.url = ""
         self.sent = 0
 
@@ -221,8 +219,6 @@ def test_without_tracing_nothing_of_it_is_loaded() -> None:
     code = f"import sys, llm_judge.service.app; assert not {{*{ours}}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     spans = Spans()
-    engine = scripted()
-    assert spans.engine(engine) is engine
     with spans.request("GET", "/v1/judge", None) as step, spans.step("item"), spans.judging([]):
         assert step.trace_id is None
 
