@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -201,12 +201,12 @@ def main(words: Sequence[str] | None = None) -> int:
     results = []
     try:
         for name in options.only or parts:
-            part = {
+            parts_by_name: dict[str, Callable[[], Coroutine[Any, Any, dict[str, Any]]]] = {
                 "overhead": lambda: overhead(max(100, options.requests // 10), options.small),
                 "overload": lambda: overload(options.seconds),
                 "soak": lambda: soak(options.requests),
-            }[name]
-            results.append(asyncio.run(part()))
+            }
+            results.append(asyncio.run(parts_by_name[name]()))
             print(results[-1]["title"], *(f"  {k}: {v}" for k, v in results[-1]["figures"].items()), sep="\n")
         if not options.only:
             command = f"make load LOAD='{' '.join(words or sys.argv[1:])}'".replace(" LOAD=''", "")
