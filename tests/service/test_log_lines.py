@@ -15,7 +15,7 @@ import httpx
 import pytest
 from processes import FIRES, address_in, start
 
-from llm_judge.service.keys import Scope, create
+from llm_judge.service.keys import Scope, create_key
 
 MARK = "xyzzy7secret"
 # Each is a way to break out of a line, a header or a path; the mark tells it apart in the log.
@@ -38,7 +38,7 @@ FIELDS = {
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[tuple[httpx.Client, Path, str, Any]]:
     """A process with keys, a store, traces and fetching; its address, its log, a key and the process."""
-    _, secret = create(tmp_path / "keys.json", MARK + "-name", frozenset(Scope), None, None, None)
+    _, secret = create_key(tmp_path / "keys.json", "caller", tuple(Scope), None)
     words = ["--keys", "keys.json", "--store", "records.sqlite3", "--store-content", "--fetch-media"]
     process, log = start(tmp_path, *words, "--otlp-endpoint", "http://127.0.0.1:9", "--log-level", "debug")
     try:
@@ -62,7 +62,7 @@ def body(word: str, kind: int) -> dict[str, Any]:
         {"content": json.dumps({"text": word, "policies": [word], "overlays": [word]}).encode()},
         {"content": json.dumps({"rule": word, "verdict": word, "reviewer": word}).encode()},
         {"content": word.encode("utf-8", "replace")},
-        {"files": {"file": (f"{MARK}.png", word.encode("utf-8", "replace"))}, "data": {"options": word[:20]}},
+        {"files": {"file": (f"{MARK}.png", word.encode("utf-8", "replace"))}, "data": {"options": word[:10]}},
     )
     shape = shapes[kind]
     return shape if "files" in shape else {**shape, "headers": {"content-type": "application/json"}}
@@ -88,7 +88,7 @@ def test_the_log_of_a_hostile_session_holds_none_of_it(
             headers = {
                 **sent.pop("headers", {}),
                 **good,
-                "X-Request-ID": safe,
+                "X-Request-ID": f"{safe} not an id",
                 "User-Agent": safe,
                 "Idempotency-Key": f"{safe}{kind}"[:200],
                 "traceparent": safe,
