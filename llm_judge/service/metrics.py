@@ -5,6 +5,7 @@ Knows nothing about how requests are answered.
 
 from __future__ import annotations
 
+from collections import Counter as Tally
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,8 @@ class Metrics:
         self._verdicts = Counter(
             "judge_verdicts", "Verdicts of rules.", ("policy", "rule", "verdict"), registry=kept
         )
-        self._of_verdicts: dict[tuple[str, Outcome], Counter] = {}
+        # Since they were last read: a decision has a hundred of them, and Prometheus's counters take locks.
+        self._of_verdicts: Tally[tuple[str, Outcome]] = Tally()
         self._abstentions = Counter(
             "judge_abstentions", "Rules that could not be decided.", ("policy", "reason"), registry=kept
         )
@@ -76,7 +78,11 @@ class Metrics:
         )
 
     def text(self) -> bytes:
-        """Everything, in the text format of Prometheus."""
+        """Everything, in the text format of Prometheus; from the event loop, as everything here."""
+        for (rule, outcome), count in self._of_verdicts.items():
+            policy, _, name = rule.partition("#")
+            self._verdicts.labels(policy, name, outcome.value).inc(count)
+        self._of_verdicts.clear()
         return generate_latest(self.registry)
 
     def waiting(self, depth: Callable[[], float]) -> None:
@@ -114,7 +120,7 @@ class Metrics:
         """Count a decision and its verdicts."""
         self._actions.labels(record.action.value).inc()
         for verdict in record.verdicts:
-            self._verdict(verdict.rule, verdict.outcome).inc()
+            self._of_verdicts[verdict.rule, verdict.outcome] += 1
             if verdict.asked:
                 self._masses.observe(verdict.label_mass)
             if verdict.outcome in (Outcome.ABSTAIN, Outcome.UNREADABLE):
@@ -122,11 +128,3 @@ class Metrics:
                 self._abstentions.labels(policy, verdict.outcome.value).inc()
         if record.decision is not None and record.decision.on_error is not None:
             self._fail_modes.labels(record.decision.on_error.value, "abstained").inc()
-
-    def _verdict(self, rule: str, outcome: Outcome) -> Counter:
-        """The counter of one rule and outcome, kept: a decision has a hundred of them."""
-        found = self._of_verdicts.get((rule, outcome))
-        if found is None:
-            policy, _, name = rule.partition("#")
-            found = self._of_verdicts[rule, outcome] = self._verdicts.labels(policy, name, outcome.value)
-        return found
