@@ -3,8 +3,8 @@
     python -m llm_judge.reliability.chaos [--only NAME …] [--share 0.1] [--file docs/reliability.json]
 
 Each fault gets a service, a store and clients of its own. Ends with 1 where a decision was lost, given twice
-or wrong, or the service did not come back. Linux only. Needs the extras `serve` and `store`, and PostgreSQL's
-programs for its faults.
+or wrong, or the service did not come back. Linux only. Needs the extras `serve`, `store` and `local`, and
+PostgreSQL's programs for its faults.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from llm_judge.errors import ExitCode, JudgeError, UsageError
 from llm_judge.reliability import figures_file
 from llm_judge.reliability.client_faults import CLIENT_FAULTS
+from llm_judge.reliability.engine_faults import ENGINE_FAULTS
 from llm_judge.reliability.scene import Fault, Result, play
 from llm_judge.reliability.store_faults import STORE_FAULTS, postgres_faults
 
@@ -26,7 +27,7 @@ _POSTGRES = ("database-killed", "judge-killed-postgresql")
 
 def faults() -> tuple[Fault, ...]:
     """Every fault that can be made here."""
-    return (*STORE_FAULTS, *postgres_faults(), *CLIENT_FAULTS)
+    return (*ENGINE_FAULTS, *STORE_FAULTS, *postgres_faults(), *CLIENT_FAULTS)
 
 
 def chosen(names: Sequence[str]) -> tuple[Fault, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ otherwise: allow
 on_error: review
 """
 ON_ERROR = "review"
-SURE, UNSURE = {"yes": 0.97, "no": 0.02}, {"yes": 0.4, "no": 0.6}
+SURE, UNSURE, CLEAR = {"yes": 0.97, "no": 0.02}, {"yes": 0.4, "no": 0.6}, {"yes": 0.01, "no": 0.98}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ HARMLESS = Known("A walk by the lake in the morning.", "allow")
 CANNOT_TELL = Known("Perhaps there is a discount.", ON_ERROR, undecided=True)
 KNOWN = (HARMLESS, FIRES, HARMLESS, CANNOT_TELL)
 _AREAS = ("area:demo/sales", "area:regulated/fraud")  # ours, and one of the shipped guidelines
-_READS = [
+_READS: list[dict[str, Any]] = [
     *({"question": a, "contains": FIRES.text, "probabilities": SURE} for a in _AREAS),
     *({"question": a, "contains": CANNOT_TELL.text, "probabilities": SURE} for a in _AREAS),
     {"question": "rule:*MS1", "contains": FIRES.text, "probabilities": SURE},
@@ -64,6 +66,13 @@ _READS = [
 def known(number: int) -> Known:
     """The content of the n-th request: one in four fires, one in four cannot be told."""
     return KNOWN[number % len(KNOWN)]
+
+
+def probabilities(question: str, text: str) -> Mapping[str, float]:
+    """What the engine says to a question about a prompt that holds a known content: label → probability."""
+    lines = (line for line in _READS if line["contains"] in text and fnmatchcase(question, line["question"]))
+    found = next(lines, None)
+    return CLEAR if found is None else found["probabilities"]
 
 
 def write_policy(folder: Path) -> Path:
@@ -81,7 +90,7 @@ def write_script(folder: Path, *, delay_ms: float = 0.0, log: Path | None = None
         delay_ms: how long every call of the engine takes.
         log: where the engine notes its calls.
     """
-    script: dict[str, Any] = {"reads": _READS, "delay_ms": delay_ms}
+    script: dict[str, Any] = {"reads": _READS, "default": CLEAR, "delay_ms": delay_ms}
     if log is not None:
         script["log"] = str(log)
     path = folder / "script.json"

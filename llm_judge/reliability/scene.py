@@ -21,6 +21,26 @@ _CALM_ANSWERS = 30  # decisions before a fault and after it
 _RECOVERY_S = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What answers the service's questions.
+
+    Attributes:
+        spec: for ``--engine``.
+        kill: ends its server at once, where it has one.
+        start: starts that again.
+    """
+
+    spec: str
+    kill: Callable[[], None] = lambda: None
+    start: Callable[[], None] = lambda: None
+
+
+def scripted(folder: Path, delay_ms: float) -> Engine:
+    """An engine inside the service, which does not fail."""
+    return Engine(f"scripted:{write_script(folder, delay_ms=delay_ms)}")
+
+
 @dataclass(slots=True)
 class Scene:
     """What a fault can lay hands on.
@@ -30,6 +50,8 @@ class Scene:
         service: running.
         traffic: clients that ask all the time.
         store: where the service keeps decisions.
+        engine: behind it.
+        started_s: how long the service took to answer.
         hold_s: how long a fault lasts.
         others: requests of other clients, counted too.
         restarted: whether the service was started again, so that its counters began anew.
@@ -40,6 +62,8 @@ class Scene:
     service: ServiceProcess
     traffic: Traffic
     store: str
+    engine: Engine
+    started_s: float
     hold_s: float
     others: list[Traffic] = field(default_factory=list)
     restarted: bool = False
@@ -72,6 +96,7 @@ class Fault:
         clients: that ask all the time.
         words: further options of ``llm-judge serve``.
         store: gives the address of an empty record store, and what takes it away again.
+        engine: makes the engine, whose server is killed at the end.
         module: what is run in place of ``llm_judge``.
     """
 
@@ -86,6 +111,7 @@ class Fault:
         str(folder / "records.sqlite3"),
         lambda: None,
     )
+    engine: Callable[[Path, float], Engine] = scripted
     module: str = "llm_judge"
 
 
@@ -138,20 +164,22 @@ async def play(fault: Fault, *, share: float = 1.0) -> Result:
     """
     folder = Path(tempfile.mkdtemp(prefix="llm-judge-fault-"))
     store, take_away = fault.store(folder)
+    engine = fault.engine(folder, fault.delay_ms)
     try:
-        return await _play(fault, folder, store, share)
+        return await _play(fault, folder, store, engine, share)
     finally:
+        engine.kill()
         take_away()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _play(fault: Fault, folder: Path, store: str, share: float) -> Result:
+async def _play(fault: Fault, folder: Path, store: str, engine: Engine, share: float) -> Result:
     began = time.monotonic()
-    script = write_script(folder, delay_ms=fault.delay_ms)
-    words = ["-p", str(write_policy(folder)), "-e", f"scripted:{script}", "--store", store, *fault.words]
+    words = ["-p", str(write_policy(folder)), "-e", engine.spec, "--store", store, *fault.words]
     service = ServiceProcess(folder, words, module=fault.module)
-    await service.start()
-    scene = Scene(folder, service, Traffic(service.port, clients=fault.clients), store, fault.hold_s * share)
+    started_s = await service.start()
+    traffic = Traffic(service.port, clients=fault.clients)
+    scene = Scene(folder, service, traffic, store, engine, started_s, fault.hold_s * share)
     try:
         async with scene.traffic as traffic:
             await traffic.until_decided(_CALM_ANSWERS)

@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from llm_judge import __version__
 from llm_judge.service import (
+    routes_admin,
     routes_decisions,
     routes_health,
     routes_judge,
@@ -29,6 +30,7 @@ from llm_judge.service.exchange import Exchange, answer_of
 from llm_judge.service.keys import Scope
 from llm_judge.service.moderation import ModerationRequest
 from llm_judge.service.problems import Code, Problem
+from llm_judge.service.rollout.wire import ReloadRequest, ShareRequest
 from llm_judge.service.state import Service, service_of
 from llm_judge.service.wire import BatchRequest, JudgeRequest
 
@@ -44,13 +46,14 @@ _SCOPES = (
     (routes_moderations.router, Scope.JUDGE),
     (routes_policies.router, Scope.POLICIES),
     (routes_health.measured, Scope.METRICS),
+    (routes_admin.router, Scope.ADMIN),
 )
 _OF_RECORDS = (
     (routes_decisions.router, Scope.DECISIONS),
     (routes_decisions.reviewing, Scope.REVIEWS),
 )
 _BEARER = HTTPBearer(auto_error=False, description="An API key, where the service asks for one.")
-_READ_BY_HAND = (JudgeRequest, BatchRequest, ModerationRequest)
+_READ_BY_HAND = (JudgeRequest, BatchRequest, ModerationRequest, ReloadRequest, ShareRequest)
 _READ_OF_RECORDS = (ReplayRequest, ReviewRequest)
 
 
@@ -68,7 +71,7 @@ def create_app(service: Service) -> FastAPI:
 
     app = bare_app(lifespan, keeps_records=service.records is not None)
     app.state.service = service
-    app.add_middleware(Exchange, metrics=service.metrics)
+    app.add_middleware(Exchange, metrics=service.metrics, spans=service.spans)
     return app
 
 
@@ -79,6 +82,8 @@ def bare_app(lifespan: Any = None, *, keeps_records: bool = True) -> FastAPI:
         lifespan: as FastAPI takes it.
         keeps_records: whether there are routes to decisions that were kept.
     """
+    # FastAPI has telemetry of its own, which an environment variable turns on, and which sends the words of
+    # exceptions; versions without it take no notice of ``telemetry``.
     app = FastAPI(
         title=_TITLE,
         version=__version__,
@@ -86,6 +91,7 @@ def bare_app(lifespan: Any = None, *, keeps_records: bool = True) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
     for router, scope in (*_SCOPES, *(_OF_RECORDS if keeps_records else ())):
         app.include_router(router, dependencies=[Depends(caller_with(scope)), Security(_BEARER)])

@@ -82,9 +82,18 @@ class HeldEngine(ScriptedEngine):
         return super().read(requests)
 
 
-def service_with(engine: ScriptedEngine, records: Any = None, keys: Any = None, **limits: Any) -> Service:
+def service_with(
+    engine: ScriptedEngine,
+    records: Any = None,
+    keys: Any = None,
+    candidate: Any = None,
+    plan: Any = None,
+    **limits: Any,
+) -> Service:
     """A started service; close it."""
-    return build(Judges(guidelines(), engine), ServiceSettings(**limits), records, keys=keys)
+    judges = Judges(guidelines(), engine)
+    settings = ServiceSettings(**limits)
+    return build(judges, settings, records, keys=keys, candidate=candidate, plan=plan)
 
 
 @contextmanager
@@ -102,7 +111,7 @@ def running(service: Service, http: Any = PatientProtocol) -> Iterator[str]:
         thread.join(20)
 
 
-def until(condition: Any, seconds: float = 10) -> None:
+def until(condition: Any, seconds: float = 60) -> None:
     """Wait for something that must come true."""
     ends = time.monotonic() + seconds
     while not condition():
