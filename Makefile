@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench baselines docs clean
+.PHONY: demo test lint bench chaos load baselines docs clean
 
 demo: $(VENV)/.demo-ready  ## judge the shipped text, picture, sound and video items
 	$(BIN)/llm-judge models fetch
@@ -21,6 +21,12 @@ lint: $(VENV)/.dev-ready  ## format, lint, types
 
 bench: $(VENV)/.demo-ready  ## cost of judging, against a naive judge and plain reads
 	$(BIN)/python -m llm_judge.evals.bench $(BENCH)
+
+chaos: $(VENV)/.dev-ready  ## break things under a running service and count what came of it: docs/reliability.md
+	$(BIN)/python -m llm_judge.reliability.chaos $(CHAOS)
+
+load: $(VENV)/.dev-ready  ## what the service costs, ten times too much, 50,000 requests: docs/reliability.md
+	$(BIN)/python -m llm_judge.reliability.load $(LOAD)
 
 # Rows are sampled: 100 of each dev suite, the same ones for every system.
 baselines: $(VENV)/.dev-ready  ## figures of the baselines on every suite; DATA=folder of the labelled sets

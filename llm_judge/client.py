@@ -21,7 +21,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -217,7 +217,7 @@ class JudgeClient(_Calls):
 
         self._http = httpx.Client(base_url=url, timeout=timeout, headers=self._headers, **options)
 
-    def __enter__(self) -> JudgeClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
@@ -301,7 +301,7 @@ class AsyncJudgeClient(_Calls):
 
         self._http = httpx.AsyncClient(base_url=url, timeout=timeout, headers=self._headers, **options)
 
-    async def __aenter__(self) -> AsyncJudgeClient:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

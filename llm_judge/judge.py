@@ -37,7 +37,7 @@ from llm_judge.verdict import (
     Thresholds,
     Verdict,
     verdict_from_reading,
-    verdict_not_asked,
+    verdicts_not_asked,
     with_explanation,
     worst_area,
     worst_verdict,
@@ -277,7 +277,7 @@ class Judge:
                 probability = yes_probability(reading)
                 window.answers[name] = AreaAnswer(name, probability, reading.label_mass, not closed)
                 if closed:
-                    window.verdicts.update({r.key: verdict_not_asked(r, reading) for r in rules})
+                    window.verdicts.update({v.rule: v for v in verdicts_not_asked(rules, reading)})
                 else:
                     window.open_rules += tuple(rules)
 

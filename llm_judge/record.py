@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ class DecisionRecord:
             "item": dict(self.item),
             "action": self.action.value,
             "decision": decision,
-            "areas": [_rounded(asdict(area)) for area in self.areas],
+            "areas": [_rounded(_shallow(area, _OF_AREAS)) for area in self.areas],
             "verdicts": verdicts,
             "policies": dict(self.policies),
             "run": self.run.as_json(),
@@ -123,12 +123,22 @@ def error_json(error: JudgeError) -> dict[str, str | None]:
 
 
 def _verdict_json(verdict: Verdict, keep_quotes: bool) -> dict[str, Any]:
-    data = _rounded(asdict(verdict))
+    data = _rounded(_shallow(verdict, _OF_VERDICTS))
+    data["evidence"] = tuple(asdict(piece) for piece in verdict.evidence)
     if not keep_quotes:
         data["rationale"] = None
         for piece in data["evidence"]:
             piece["quote"] = None
     return data
+
+
+_OF_AREAS = tuple(field.name for field in fields(AreaAnswer))
+_OF_VERDICTS = tuple(field.name for field in fields(Verdict))
+
+
+def _shallow(instance: AreaAnswer | Verdict, names: tuple[str, ...]) -> dict[str, Any]:
+    """What ``asdict`` does, without looking for more in every value: a record has 150 of them."""
+    return {name: getattr(instance, name) for name in names}
 
 
 def _rounded(data: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,10 @@ class Outcome(StrEnum):
     @property
     def rank(self) -> int:
         """0 for the worst outcome."""
-        return list(Outcome).index(self)
+        return _RANKS[self]
+
+
+_RANKS = {outcome: rank for rank, outcome in enumerate(Outcome)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,21 +163,27 @@ def verdict_from_reading(rule: CompiledRule, reading: Reading, thresholds: Thres
     )
 
 
-def verdict_not_asked(rule: CompiledRule, area: Reading) -> Verdict:
-    """The verdict of a rule whose area is clearly clear: the area's probability bounds it."""
-    return Verdict(
-        rule=rule.key,
-        outcome=Outcome.CLEAR,
-        probability=_share(area, YES),
-        exempt_probability=0.0,
-        label_mass=area.label_mass,
-        asked=False,
-        severity=rule.rule.severity,
-    )
+def verdicts_not_asked(rules: Sequence[CompiledRule], area: Reading) -> list[Verdict]:
+    """The verdicts of rules whose area is clearly clear: the area's probability bounds them."""
+    probability = _share(area, YES)
+    return [
+        Verdict(
+            rule=rule.key,
+            outcome=Outcome.CLEAR,
+            probability=probability,
+            exempt_probability=0.0,
+            label_mass=area.label_mass,
+            asked=False,
+            severity=rule.rule.severity,
+        )
+        for rule in rules
+    ]
 
 
 def worst_verdict(verdicts: Sequence[Verdict]) -> int:
     """Return the index of the worst verdict of one rule over the windows of one content."""
+    if len(verdicts) == 1:  # most contents have one window, and a hundred rules
+        return 0
     return min(
         range(len(verdicts)), key=lambda i: (verdicts[i].outcome.rank, -(verdicts[i].probability or 0.0))
     )

@@ -23,7 +23,7 @@ settings.load_profile("untimed")
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Any]:
     """A ``PostgresServer``."""
-    from postgres_server import PostgresServer, programs
+    from llm_judge.reliability.postgres import PostgresServer, programs
 
     folder = programs()
     if folder is None:

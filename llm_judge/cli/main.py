@@ -14,12 +14,14 @@ from typer.core import TyperGroup
 
 from llm_judge import __version__
 from llm_judge.cli import demo as demo_command
+from llm_judge.cli import drift as drift_command
 from llm_judge.cli import eval as eval_command
 from llm_judge.cli import finetune as finetune_command
 from llm_judge.cli import judge as judge_command
 from llm_judge.cli import models as models_command
 from llm_judge.cli import policy as policy_command
 from llm_judge.cli import records as records_command
+from llm_judge.cli import rollout as rollout_command
 from llm_judge.cli import serve as serve_command
 from llm_judge.cli import show as show_command
 from llm_judge.errors import ExitCode, Interrupted, JudgeError
@@ -59,10 +61,12 @@ app = typer.Typer(
 app.command("judge", epilog=_EPILOG)(judge_command.judge)
 app.command("demo")(demo_command.demo)
 app.add_typer(serve_command.app, name="serve")
+app.add_typer(rollout_command.app, name="rollout")
 app.add_typer(show_command.app, name="show")
 app.add_typer(models_command.app, name="models")
 app.add_typer(policy_command.app, name="policy")
 app.add_typer(records_command.app, name="records")
+app.add_typer(drift_command.app, name="drift")
 app.add_typer(eval_command.app, name="eval")
 app.add_typer(finetune_command.app, name="finetune")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +10,23 @@ import typer
 
 from llm_judge.cli import serve_keys
 from llm_judge.cli.extras import require_extra
-from llm_judge.cli.options import BundleFolder, CalibrationFile, EngineSpec, Only, Policies, warn_of_gaps
+from llm_judge.cli.options import BundleFolder, CalibrationFile, EngineSpec, Only, Policies
 from llm_judge.cli.records_options import Store, open_store, require_store
+from llm_judge.cli.serve_rollout import (
+    Candidate,
+    CandidateSalt,
+    CandidateShare,
+    DriftReference,
+    DriftWindow,
+    RollbackAt,
+    RolloutState,
+    ShadowBundle,
+    ShadowCalibration,
+    ShadowEngine,
+    ShadowLog,
+    ShadowPolicies,
+    open_revisions,
+)
 from llm_judge.cli.serve_vllm import ModelFolder, VllmPython, opened_engine
 from llm_judge.errors import UsageError
 
@@ -20,8 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llm_judge.engines.protocol import Engine
-    from llm_judge.service.guidelines import Guidelines
+    from llm_judge.service.rollout.source import Source
     from llm_judge.service.settings import ServiceSettings
+    from llm_judge.service.spans import Spans
     from llm_judge.service.state import Service
     from llm_judge.store.decision_store import DecisionStore
 
@@ -31,7 +46,7 @@ app = typer.Typer(
 
 app.add_typer(serve_keys.app, name="keys")
 
-_NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
+_NEEDED = ("fastapi", "httpcore", "prometheus_client", "python_multipart", "uvicorn")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _STORE_WAIT_S = 2.0  # a client waits for it: longer, and its deadline says less than a 503 does
 
@@ -92,12 +107,44 @@ def serve(
     drain_seconds: Annotated[
         int, typer.Option(min=0, max=3600, metavar="S", help="For requests in hand after SIGTERM.")
     ] = 30,
+    fetch_media: Annotated[
+        bool,
+        typer.Option(
+            "--fetch-media", help="Fetch media from https URLs in requests, from public addresses only."
+        ),
+    ] = False,
+    fetch_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST",
+            help="Fetch from this host only, or with `.example.com` from all below it; may be given again.",
+        ),
+    ] = None,
     log_level: Annotated[str, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")] = "info",
+    otlp_endpoint: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Send traces to this OpenTelemetry collector, by OTLP over HTTP."),
+    ] = None,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Send traces to where OTEL_EXPORTER_OTLP_ENDPOINT says.")
+    ] = False,
+    shadow_policies: ShadowPolicies = None,
+    shadow_bundle: ShadowBundle = None,
+    shadow_engine: ShadowEngine = None,
+    shadow_calibration: ShadowCalibration = None,
+    shadow_log: ShadowLog = None,
+    candidate_share: CandidateShare = 0,
+    candidate_salt: CandidateSalt = None,
+    rollout_state: RolloutState = None,
+    rollback_at: RollbackAt = None,
+    drift_reference: DriftReference = None,
+    drift_window: DriftWindow = 5000,
 ) -> None:
     """Answer judge requests over HTTP; needs `pip install 'llm-judge[serve]'`.
 
     The engine is loaded and the canary judged before anything is answered. SIGTERM stops it after the
-    requests in hand. `--engine vllm` starts a vLLM server too, watches it, and stops it in the end.
+    requests in hand; SIGHUP loads guidelines and adapters anew. `--engine vllm` starts a vLLM server too,
+    watches it, and stops it in the end.
 
       llm-judge serve
 
@@ -113,6 +160,8 @@ def serve(
         raise UsageError("--tls-cert and --tls-key go together", "give both, or neither")
     if log_level not in ("debug", "info", "warning", "error"):
         raise UsageError(f"unknown --log-level `{log_level}`", "choose debug, info, warning or error")
+    if fetch_host and not fetch_media:
+        raise UsageError("--fetch-host needs --fetch-media", "give both, or neither")
     require_extra("serving", "serve", _NEEDED)
     if host not in _LOOPBACK and keys is None and not no_auth:
         hint = "give --keys FILE; or say --no-auth to do without, or listen on 127.0.0.1"
@@ -129,14 +178,33 @@ def serve(
         engine_items=engine_items,
         deadline_ms=deadline_ms,
         drain_seconds=drain_seconds,
+        drift_items=drift_window,
+        open_admin=host in _LOOPBACK,
         limits=Limits(text_bytes=max_text_bytes),
+        fetch_media=fetch_media,
+        fetch_hosts=tuple(host.lower() for host in fetch_host or ()),
     )
-    guidelines = _guidelines(policies, only, bundle)
+    spans = _spans(otlp_endpoint) if trace or otlp_endpoint is not None else None
+    source = _source(policies, only, bundle, engine, calibration)
+    candidate = Candidate(
+        shadow_policies,
+        shadow_bundle,
+        shadow_engine,
+        shadow_calibration,
+        shadow_log,
+        candidate_share,
+        candidate_salt,
+        rollout_state,
+        rollback_at,
+    )
     from llm_judge.service.server import serve as run
 
     with _records(store, store_content) as records, ExitStack() as stack:
-        start = partial(opened_engine, stack, engine, model, vllm_python)
-        service = _build(guidelines, start, calibration, settings, canary, keys, records)
+
+        def start(spec: str) -> Engine:
+            return opened_engine(stack, spec, model if spec == engine else None, vllm_python)
+
+        service = _build(source, candidate, start, settings, canary, keys, records, drift_reference, spans)
         run(service, host, port, tls_cert=tls_cert, tls_key=tls_key, log_level=log_level, say=_say_ready)
 
 
@@ -152,38 +220,43 @@ def _records(store: str | None, store_content: bool) -> AbstractContextManager[D
     return nullcontext()
 
 
-def _guidelines(policies: Any, only: Any, bundle: Path | None) -> Guidelines:
-    from llm_judge.service.guidelines import from_bundle, from_paths
+def _source(policies: Any, only: Any, bundle: Path | None, engine: str, calibration: Path | None) -> Source:
+    from llm_judge.service.rollout.source import Source
 
-    if bundle is None:
-        return from_paths(policies, only)
-    if policies:
+    if policies and bundle is not None:
         raise UsageError("--bundle does not go with --policies", "a bundle brings its own policies")
-    return from_bundle(bundle, only)
+    return Source(policies, only, bundle, engine, calibration)
 
 
 def _build(
-    guidelines: Guidelines,
-    start: Callable[[], Engine],
-    calibration: Path | None,
+    source: Source,
+    candidate: Candidate,
+    start: Callable[[str], Engine],
     settings: ServiceSettings,
     canary: Path | None,
     keys: Path | None,
     records: DecisionStore | None,
+    drift_reference: Path | None,
+    spans: Spans | None,
 ) -> Service:
-    from llm_judge.calibration import read_calibration
-    from llm_judge.judge import JudgeSettings
+    from llm_judge.drift.reference import read_reference
     from llm_judge.service.health import PLAIN_CANARY, read_canaries
-    from llm_judge.service.judges import Judges
     from llm_judge.service.keys import KeyRing
     from llm_judge.service.state import build
 
     ring = None if keys is None else KeyRing(keys)  # first, as the other files: loading a model takes long
     canaries = read_canaries(canary) if canary else (PLAIN_CANARY,)
-    calibrated = None if calibration is None else read_calibration(calibration)
-    judges = Judges(guidelines, start(), JudgeSettings(calibration=calibrated))
-    warn_of_gaps(judges.plain.gaps)
-    return build(judges, settings, records, canaries, ring)
+    reference = None if drift_reference is None else read_reference(drift_reference)
+    judges, tried, plan = open_revisions(source, candidate, start)
+    return build(judges, settings, records, canaries, ring, tried, plan, reference, spans)
+
+
+def _spans(endpoint: str | None) -> Spans:
+    """Where traces go."""
+    require_extra("tracing", "otel", ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"))
+    from llm_judge.service.tracing import sending_to
+
+    return sending_to(endpoint)
 
 
 def _say_ready(url: str) -> None:

@@ -29,8 +29,8 @@ def create(
         list[str] | None,
         typer.Option(
             metavar="SCOPE",
-            help="`judge`, `policies`, `metrics`, `decisions` (read and replay what is kept) or `reviews`; "
-            "judge and policies if left out.",
+            help="`judge`, `policies`, `metrics`, `decisions` (read and replay what is kept), `reviews` or "
+            "`admin` (reload, rollout); judge and policies if left out.",
         ),
     ] = None,
     days: Days = 365,

@@ -64,7 +64,7 @@ def digests_of(folder: Path) -> tuple[str, str | None]:
     """Return what a model folder holds: digest of the model, and of the adapter merged into it.
 
     A folder of `llm-judge finetune merge` says what it was made from, and is believed while its weights are
-    what they were. Else the digest is the SHA-256 of the weights, over all where there are several files.
+    what they were. Else the digest is the SHA-256 of the weights, over all their files.
 
     Raises:
         UsageError: a file cannot be read.

@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llm_judge.engines.protocol import Completion, EngineInfo, Reading, Vision
 from llm_judge.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from llm_judge.engines.protocol import GenerateRequest, ReadRequest
     from llm_judge.prompt import Question
 
@@ -53,6 +54,9 @@ class ScriptedEngine:
         failures: (words in the body, message): such a request raises ``EngineError`` for its whole call.
         context_tokens: longest prompt, in words separated by white space.
         vision: what pictures it takes; they do not change its answers.
+        delay_ms: how long every call takes, its own work included; calls without a request take no time.
+        log: gets a line of JSON for every call: when it began and ended, in seconds of ``time.monotonic``,
+            and the bodies it was about.
         read_calls, generate_calls, questions_read: counters.
     """
 
@@ -62,13 +66,16 @@ class ScriptedEngine:
     failures: Sequence[tuple[str, str]] = ()
     context_tokens: int = 8192
     vision: Vision | None = None
+    delay_ms: float = 0.0
+    log: Path | None = None
     read_calls: int = 0
     generate_calls: int = 0
     questions_read: int = 0
 
     @classmethod
     def from_file(cls, path: Path) -> ScriptedEngine:
-        """Build one from JSON with the keys ``reads``, ``default``, ``completions``, ``failures``.
+        """Build one from JSON with the keys ``reads``, ``default``, ``completions``, ``failures``,
+        ``delay_ms`` and ``log``, all of which may be left out.
 
         Raises:
             UsageError: the file cannot be read or does not have this shape.
@@ -81,6 +88,8 @@ class ScriptedEngine:
                 failures=[(line["contains"], line["message"]) for line in script.get("failures", [])],
             )
             engine.default = script.get("default", engine.default)
+            engine.delay_ms = float(script.get("delay_ms", 0.0))
+            engine.log = Path(script["log"]) if "log" in script else None
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise UsageError(f"`{path}` is not a script for the engine: {error}") from None
         return engine
@@ -109,20 +118,35 @@ class ScriptedEngine:
     def read(self, requests: Sequence[ReadRequest]) -> list[list[Reading]]:
         """Answer every question from the table."""
         self.read_calls += 1
-        for request in requests:
-            self._check(request.prompt.prefix, request.prompt.body)
-        return [
-            [self._reading(question, request.prompt.body) for question in request.questions]
-            for request in requests
-        ]
+        with self._timed([request.prompt.body for request in requests]):
+            for request in requests:
+                self._check(request.prompt.prefix, request.prompt.body)
+            return [
+                [self._reading(question, request.prompt.body) for question in request.questions]
+                for request in requests
+            ]
 
     def generate(self, requests: Sequence[GenerateRequest]) -> list[Completion]:
         """Answer every request from the table, or with the smallest JSON that obeys its schema."""
         self.generate_calls += 1
-        return [self._completion(request) for request in requests]
+        with self._timed([request.prompt.body for request in requests]):
+            return [self._completion(request) for request in requests]
 
     def close(self) -> None:
         """Nothing to free."""
+
+    @contextmanager
+    def _timed(self, bodies: Sequence[str]) -> Iterator[None]:
+        """Let a call take its time, and note it."""
+        began = time.monotonic()
+        yield
+        if not bodies:
+            return
+        time.sleep(max(0.0, began + self.delay_ms / 1000 - time.monotonic()))
+        if self.log is not None:
+            line = json.dumps({"began": began, "ended": time.monotonic(), "bodies": list(bodies)})
+            with self.log.open("a", encoding="utf-8") as stream:
+                stream.write(line + "\n")
 
     def _reading(self, question: Question, body: str) -> Reading:
         self.questions_read += 1

@@ -37,7 +37,10 @@ class Action(StrEnum):
     @property
     def strictness(self) -> int:
         """Rank among the actions: 0 for ``allow``, 5 for ``remove``."""
-        return list(Action).index(self)
+        return _STRICTNESS[self]
+
+
+_STRICTNESS = {action: rank for rank, action in enumerate(Action)}
 
 
 class OnError(StrEnum):

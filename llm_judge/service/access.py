@@ -25,8 +25,11 @@ def caller_with(scope: Scope) -> Callable[[Request], Awaitable[None]]:
     """Return a dependency that lets a request through only with a good key of this scope."""
 
     async def check(request: Request) -> None:
-        ring = service_of(request).keys
+        service = service_of(request)
+        ring = service.keys
         if ring is None:
+            if scope is Scope.ADMIN and not service.settings.open_admin:
+                raise Problem(Code.FORBIDDEN, "this needs a service with API keys", "serve --keys FILE")
             return
         kind, _, secret = request.headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not secret.strip():

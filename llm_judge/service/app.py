@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from llm_judge import __version__
 from llm_judge.service import (
+    routes_admin,
     routes_decisions,
     routes_health,
     routes_judge,
@@ -29,26 +30,30 @@ from llm_judge.service.exchange import Exchange, answer_of
 from llm_judge.service.keys import Scope
 from llm_judge.service.moderation import ModerationRequest
 from llm_judge.service.problems import Code, Problem
-from llm_judge.service.state import Service
+from llm_judge.service.rollout.wire import ReloadRequest, ShareRequest
+from llm_judge.service.state import Service, service_of
 from llm_judge.service.wire import BatchRequest, JudgeRequest
 
 _TITLE = "llm-judge"
 _ABOUT = (
     "Moderation decisions by Community Guidelines. A 200 holds a decision, everything else a typed error."
 )
+_OUR_FAULT = 500  # the least status of an answer that says: not because of what was sent
+_JUDGING = ("/v1/judge", "/v1/moderations")  # routes where content waits for what to do with it
 _OF_STATUS = {404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED}
 _SCOPES = (
     (routes_judge.router, Scope.JUDGE),
     (routes_moderations.router, Scope.JUDGE),
     (routes_policies.router, Scope.POLICIES),
     (routes_health.measured, Scope.METRICS),
+    (routes_admin.router, Scope.ADMIN),
 )
 _OF_RECORDS = (
     (routes_decisions.router, Scope.DECISIONS),
     (routes_decisions.reviewing, Scope.REVIEWS),
 )
 _BEARER = HTTPBearer(auto_error=False, description="An API key, where the service asks for one.")
-_READ_BY_HAND = (JudgeRequest, BatchRequest, ModerationRequest)
+_READ_BY_HAND = (JudgeRequest, BatchRequest, ModerationRequest, ReloadRequest, ShareRequest)
 _READ_OF_RECORDS = (ReplayRequest, ReviewRequest)
 
 
@@ -66,7 +71,7 @@ def create_app(service: Service) -> FastAPI:
 
     app = bare_app(lifespan, keeps_records=service.records is not None)
     app.state.service = service
-    app.add_middleware(Exchange, metrics=service.metrics)
+    app.add_middleware(Exchange, metrics=service.metrics, spans=service.spans)
     return app
 
 
@@ -77,6 +82,8 @@ def bare_app(lifespan: Any = None, *, keeps_records: bool = True) -> FastAPI:
         lifespan: as FastAPI takes it.
         keeps_records: whether there are routes to decisions that were kept.
     """
+    # FastAPI has telemetry of its own, which an environment variable turns on, and which sends the words of
+    # exceptions; versions without it take no notice of ``telemetry``.
     app = FastAPI(
         title=_TITLE,
         version=__version__,
@@ -84,6 +91,7 @@ def bare_app(lifespan: Any = None, *, keeps_records: bool = True) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
     for router, scope in (*_SCOPES, *(_OF_RECORDS if keeps_records else ())):
         app.include_router(router, dependencies=[Depends(caller_with(scope)), Security(_BEARER)])
@@ -105,7 +113,18 @@ async def _recheck(service: Service) -> None:
 async def _answer_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)  # noqa: S101  # registered for nothing else
     request.state.code = error.code
+    _fail_mode_of(error, request)
     return answer_of(error, request.state.request_id)
+
+
+def _fail_mode_of(problem: Problem, request: Request) -> None:
+    """Say what ``on_error`` wants where the service is at fault, whoever in it found out, and count it."""
+    route = getattr(request.scope.get("route"), "path", "")
+    if problem.code.status < _OUR_FAULT or not route.startswith(_JUDGING):
+        return
+    service = service_of(request)
+    problem.action = problem.action or service.on_error
+    service.metrics.failed(problem)
 
 
 async def _answer_http(request: Request, error: Exception) -> Response:

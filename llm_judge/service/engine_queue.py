@@ -1,8 +1,10 @@
-"""A bounded queue before the engine, and the one thread that answers it.
+"""A queue before one engine, and the one thread that answers it.
 
 The engine takes one caller at a time: what waits for the same judge is answered together, oldest first.
 What nobody waits for any more is dropped before it costs anything. One item that the engine fails on does
-not take its neighbours with it. Knows nothing about HTTP or how contents are opened.
+not take its neighbours with it. Each ticket names its judge, so that a reload changes nothing of what waits.
+Spare tickets are answered one by one, while nothing else is to be done. Knows nothing about HTTP or how
+contents are opened.
 """
 
 from __future__ import annotations
@@ -14,14 +16,18 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from llm_judge.content.content import Content
 from llm_judge.errors import EngineError, JudgeError
 from llm_judge.record import DecisionRecord
 from llm_judge.service.judges import JudgeKey, Judges
 from llm_judge.service.problems import Code, Problem, problem_of
+from llm_judge.service.spans import NOT_TOLD, Spans, Step
 
 _log = logging.getLogger("llm_judge.service")
+T = TypeVar("T")
+_LOOK_AGAIN_S = 0.02  # between two looks whether a spare ticket may be answered
 _SMOOTHING = 0.2  # weight of the newest batch in the running mean of seconds an item
 
 
@@ -30,102 +36,132 @@ class Ticket:
     """One content that waits for its record.
 
     Attributes:
+        judges: of the revision that answers it, whatever comes into force meanwhile.
         deadline: ``time.monotonic()`` after which nobody wants the answer.
+        wait: its place in a trace.
         answer: the record, or a ``Problem``.
     """
 
     content: Content
+    judges: Judges
     key: JudgeKey
     asked: frozenset[str] | None
     deadline: float
+    wait: Step = NOT_TOLD
     answer: Future[DecisionRecord] = field(default_factory=Future)
 
 
 class EngineQueue:
-    """Starts with ``start``; use ``admit`` and ``release`` around everything that will need the engine.
+    """Starts with ``start``; everything that uses the engine goes through it from then on.
 
     Args:
-        judges: used by the queue's thread alone from ``start`` on.
-        items: most items admitted together.
         engine_items: most items in one call of the engine.
         on_engine_error: called from the queue's thread for each failed call, and with None for each that
-            went well.
+            went well; spare tickets do not count.
+        may_spare: whether a spare ticket may be answered now.
+        seconds_an_item: what an item is thought to take, until some were answered.
+        spans: told of each call.
     """
 
     def __init__(
         self,
-        judges: Judges,
-        items: int,
         engine_items: int,
         on_engine_error: Callable[[JudgeError | None], None] = lambda _: None,
+        may_spare: Callable[[], bool] = lambda: True,
+        seconds_an_item: float = 0.0,
+        spans: Spans | None = None,
     ) -> None:
-        self._judges = judges
-        self._items = items
         self._engine_items = engine_items
         self._on_engine_error = on_engine_error
+        self._may_spare = may_spare
+        self._spans = spans or Spans()
         self._waiting: deque[Ticket] = deque()
+        self._spare: deque[Ticket] = deque()
+        self._calls: deque[Callable[[], None]] = deque()
         self._changed = threading.Condition()
         self._stopping = False
-        self._seconds_an_item = 0.0
+        self._at_end: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        self.admitted = 0  # touched by the event loop only
-        self.draining = False
+        self.seconds_an_item = seconds_an_item
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
-    def stop(self, seconds: float | None = None) -> None:
-        """Answer what waits, then end the thread; wait for it at most so long."""
+    def stop(self, seconds: float | None = None, at_end: Callable[[], None] = lambda: None) -> None:
+        """Answer what waits but spare tickets, then end the thread; wait for it at most so long.
+
+        Args:
+            seconds: to wait; 0 does not wait, None waits as long as it takes.
+            at_end: called from the thread as its last act.
+        """
         with self._changed:
             self._stopping = True
+            self._at_end = at_end
             self._changed.notify()
-        self._thread.join(seconds)
+        if self._thread is not threading.current_thread():
+            self._thread.join(seconds)
 
     def depth(self) -> int:
-        """How many items wait for the engine."""
+        """How many items wait for the engine, spare ones left out."""
         return len(self._waiting)
 
-    def admit(self, count: int, seconds: float) -> None:
-        """Take on so many items that are wanted within so many seconds, or say no while that is cheap.
-
-        Raises:
-            Problem: the service is stopping, or has as much in hand as it can answer in time.
-        """
-        action = self._judges.on_error.value
-        if self.draining:
-            hint = "send it to another replica"
-            raise Problem(Code.DRAINING, "the service is stopping", hint, retry_after=1, action=action)
-        wait = self.admitted * self._seconds_an_item
-        if self.admitted + count > self._items or (self.admitted and wait > seconds):
-            told = f"{self.admitted} items are in hand, about {wait:.1f} s of work"
-            hint = "try again after the seconds in Retry-After, or send to another replica"
-            raise Problem(Code.OVERLOADED, told, hint, retry_after=max(1.0, wait / 2), action=action)
-        self.admitted += count
-
-    def release(self, count: int) -> None:
-        """Give back what was admitted."""
-        self.admitted -= count
-
-    def put(self, ticket: Ticket) -> None:
-        """Queue a content; its item must have been admitted."""
+    def put(self, ticket: Ticket, *, spare: bool = False) -> None:
+        """Queue a content; its item must have been admitted, unless it is spare."""
         with self._changed:
-            self._waiting.append(ticket)
+            (self._spare if spare else self._waiting).append(ticket)
             self._changed.notify()
 
-    def _run(self) -> None:
-        while batch := self._next():
-            self._answer(batch)
+    def call(self, work: Callable[[], T]) -> Future[T]:
+        """Do something in the queue's thread, between two batches; fails once the queue has stopped."""
+        done: Future[T] = Future()
 
-    def _next(self) -> list[Ticket]:
-        """Wait for tickets, and return those that go together; none when it is time to end."""
+        def run() -> None:
+            if not done.set_running_or_notify_cancel():
+                return
+            try:
+                done.set_result(work())
+            except BaseException as error:  # noqa: BLE001  # whoever asked is told, the thread lives
+                done.set_exception(error)
+
+        with self._changed:
+            if self._stopping:
+                done.set_exception(EngineError("the engine is stopping"))
+            else:
+                self._calls.append(run)
+                self._changed.notify()
+        return done
+
+    def _run(self) -> None:
+        while work := self._next():
+            work()
+        try:
+            self._at_end()
+        except Exception as error:  # noqa: BLE001  # nobody waits for it
+            log_fault(error)
+
+    def _next(self) -> Callable[[], None] | None:
+        """Wait for something to do, and return it; None when it is time to end."""
         with self._changed:
             while True:
+                if self._calls:
+                    return self._calls.popleft()
                 if batch := self._take():
-                    return batch
+                    return lambda: self._answer(batch)
                 if self._stopping:
-                    return []
-                self._changed.wait()
+                    while self._spare:
+                        self._spare.popleft().answer.cancel()
+                    return None
+                if (ticket := self._take_spare()) is not None:
+                    return lambda: self._answer([ticket], spare=True)
+                self._changed.wait(_LOOK_AGAIN_S if self._spare else None)
+
+    def _take_spare(self) -> Ticket | None:
+        while self._spare and self._may_spare():
+            ticket = self._spare.popleft()
+            if ticket.answer.set_running_or_notify_cancel():
+                return ticket
+        return None
 
     def _take(self) -> list[Ticket]:
         """Take the oldest ticket that somebody waits for, and others for the same judge."""
@@ -134,7 +170,7 @@ class EngineQueue:
         now = time.monotonic()
         while self._waiting and len(batch) < self._engine_items:
             ticket = self._waiting.popleft()
-            if batch and ticket.key != batch[0].key:
+            if batch and (ticket.judges is not batch[0].judges or ticket.key != batch[0].key):
                 left.append(ticket)
             elif ticket.deadline < now:
                 ticket.answer.cancel()
@@ -143,37 +179,41 @@ class EngineQueue:
         self._waiting.extendleft(reversed(left))
         return batch
 
-    def _answer(self, batch: Sequence[Ticket]) -> None:
-        started = time.monotonic()
+    def _answer(self, batch: Sequence[Ticket], *, spare: bool = False) -> None:
+        started, judges = time.monotonic(), batch[0].judges
         try:
-            judge = self._judges.get(batch[0].key)
-            records = judge.judge_batch([t.content for t in batch], [t.asked for t in batch])
+            with self._spans.judging([t.wait for t in batch]):
+                judge = self._spans.judge(judges.get(batch[0].key))
+                records = judge.judge_batch([t.content for t in batch], [t.asked for t in batch])
         except EngineError as error:
-            self._engine_failed(batch, error)
+            self._engine_failed(batch, error, spare)
         except JudgeError as error:
-            _fail(batch, problem_of(error, self._judges.on_error.value))
+            _fail(batch, problem_of(error, judges.on_error.value))
         except Exception as error:  # noqa: BLE001  # whatever it is, the thread lives and callers are told
             log_fault(error)
-            _fail(batch, Problem(Code.INTERNAL, Code.INTERNAL.meaning, action=self._judges.on_error.value))
+            _fail(batch, Problem(Code.INTERNAL, Code.INTERNAL.meaning, action=judges.on_error.value))
         else:
-            self._on_engine_error(None)
+            if not spare:
+                self._on_engine_error(None)
             for ticket, record in zip(batch, records, strict=True):
                 ticket.answer.set_result(record)
-        self._note((time.monotonic() - started) / len(batch))
+        if not spare:
+            self._note((time.monotonic() - started) / len(batch))
 
-    def _engine_failed(self, batch: Sequence[Ticket], error: EngineError) -> None:
+    def _engine_failed(self, batch: Sequence[Ticket], error: EngineError, spare: bool) -> None:
         """Ask again one by one, so that an item the engine cannot take fails alone."""
         if len(batch) > 1:
             for ticket in batch:
                 self._answer([ticket])
             return
         log_error("engine failed", error)
-        self._on_engine_error(error)
-        _fail(batch, problem_of(error, self._judges.on_error.value))
+        if not spare:
+            self._on_engine_error(error)
+        _fail(batch, problem_of(error, batch[0].judges.on_error.value))
 
     def _note(self, seconds: float) -> None:
-        old = self._seconds_an_item
-        self._seconds_an_item = seconds if not old else old + _SMOOTHING * (seconds - old)
+        old = self.seconds_an_item
+        self.seconds_an_item = seconds if not old else old + _SMOOTHING * (seconds - old)
 
 
 def _fail(batch: Sequence[Ticket], problem: Problem) -> None:

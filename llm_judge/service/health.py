@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llm_judge.content.text import from_text
+from llm_judge.engines.protocol import Engine
 from llm_judge.errors import JudgeError, UsageError
 from llm_judge.judge import Explain
 from llm_judge.policy.model import Action
 from llm_judge.record import DecisionRecord
-from llm_judge.service.engine_queue import EngineQueue, Ticket
+from llm_judge.service.arms import ArmsInForce
+from llm_judge.service.engine_queue import Ticket
 from llm_judge.service.judges import JudgeKey
 from llm_judge.service.problems import Problem
+from llm_judge.service.revision import Revision
 from llm_judge.verdict import Thresholds
 
 _FAILURES = 3  # calls of the engine failing one after another that make the service not ready
@@ -64,16 +67,16 @@ class Health:
     """Checks canaries, and remembers how the last check and the last calls of the engine went.
 
     Args:
-        queue: started.
+        arms: what is in force; its stable revision is what is checked.
         canaries: judged one after another.
         seconds: how long one may take.
     """
 
     def __init__(
-        self, queue: EngineQueue, canaries: Sequence[Canary] = (PLAIN_CANARY,), seconds: float = 120.0
+        self, arms: ArmsInForce, canaries: Sequence[Canary] = (PLAIN_CANARY,), seconds: float = 120.0
     ) -> None:
-        self._queue = queue
-        self._canaries = tuple(canaries)
+        self._arms = arms
+        self.canaries = tuple(canaries)
         self._seconds = seconds
         self._lock = threading.Lock()
         self._failures = 0
@@ -84,8 +87,10 @@ class Health:
         """Why the service cannot judge, None while it can."""
         return self._wrong
 
-    def engine_answered(self, error: JudgeError | None) -> None:
-        """Take note of one call of the engine; from the queue's thread."""
+    def engine_answered(self, engine: Engine, error: JudgeError | None) -> None:
+        """Take note of one call of an engine; from the thread of its queue."""
+        if engine is not self._arms.now.stable.judges.engine:
+            return  # a candidate that fails is answered for, see ``Judging``
         with self._lock:
             self._failures = 0 if error is None else self._failures + 1
             if error is not None and self._failures >= _FAILURES:
@@ -93,24 +98,42 @@ class Health:
 
     def check(self) -> str | None:
         """Judge every canary; waits. Return what is wrong, None where all came out right."""
-        wrong = next((told for told in map(self._check, self._canaries) if told), None)
+        with self._arms.in_hand() as arms:
+            wrong = canaries_wrong(arms.stable, self.canaries, self._seconds)
         with self._lock:
             self._wrong = wrong
         return wrong
 
-    def _check(self, canary: Canary) -> str | None:
-        deadline = time.monotonic() + self._seconds
-        content = from_text(canary.text, "canary")
-        ticket = Ticket(content, JudgeKey((), Explain.NEVER), None, deadline)
-        self._queue.put(ticket)
-        try:
-            record = ticket.answer.result(self._seconds)
-        except TimeoutError:
-            ticket.answer.cancel()
-            return f"the canary took over {self._seconds:g} s"
-        except Problem as problem:
-            return f"the canary got no answer: {problem.message}"
-        return _wrong_with(record, canary)
+    def reloaded(self) -> None:
+        """Another stable revision is in force, whose canaries came out right."""
+        with self._lock:
+            self._failures, self._wrong = 0, None
+
+
+def canaries_wrong(revision: Revision, canaries: Sequence[Canary], seconds: float = 120.0) -> str | None:
+    """Judge canaries by a revision; waits. Return what is wrong, None where all came out right.
+
+    Args:
+        revision: held by the caller; in force or not.
+        canaries: judged one after another.
+        seconds: how long one may take.
+    """
+    return next((told for each in canaries if (told := _check(revision, each, seconds))), None)
+
+
+def _check(revision: Revision, canary: Canary, seconds: float) -> str | None:
+    deadline = time.monotonic() + seconds
+    content = from_text(canary.text, "canary")
+    ticket = Ticket(content, revision.judges, JudgeKey((), Explain.NEVER), None, deadline)
+    revision.queue.put(ticket)
+    try:
+        record = ticket.answer.result(seconds)
+    except TimeoutError:
+        ticket.answer.cancel()
+        return f"the canary took over {seconds:g} s"
+    except Problem as problem:
+        return f"the canary got no answer: {problem.message}"
+    return _wrong_with(record, canary)
 
 
 def _wrong_with(record: DecisionRecord, canary: Canary) -> str | None:

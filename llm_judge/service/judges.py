@@ -33,6 +33,9 @@ class Judges:
         engine: what answers.
         settings: of every judge, but for ``explain``.
 
+    Attributes:
+        on_error: the strictest one: what to do with content that gets no decision at all.
+
     Raises:
         BudgetExceeded: the policies do not fit the model.
         UsageError: the calibration was made for something else.
@@ -45,12 +48,8 @@ class Judges:
         self._compiled: OrderedDict[tuple[str, ...], CompiledPolicy] = OrderedDict()
         self._judges: dict[JudgeKey, Judge] = {}
         self.plain = self.get(JudgeKey())
-
-    @property
-    def on_error(self) -> Action:
-        """The strictest ``on_error``: what to do with content that gets no decision at all."""
-        actions = (Action(policy.on_error.value) for policy in self.guidelines.policies)
-        return max(actions, key=lambda action: action.strictness)
+        actions = (Action(policy.on_error.value) for policy in guidelines.policies)
+        self.on_error = max(actions, key=lambda action: action.strictness)
 
     def get(self, key: JudgeKey) -> Judge:
         """Return the judge, compiled now if need be.

@@ -36,6 +36,7 @@ class Scope(StrEnum):
     METRICS = "metrics"  # /metrics
     DECISIONS = "decisions"  # /v1/decisions/{id} and its replay: what is kept, content in it too
     REVIEWS = "reviews"  # /v1/decisions/{id}/reviews
+    ADMIN = "admin"  # /v1/admin: what judges, and which share of the items
 
 
 class Key(BaseModel):

@@ -25,19 +25,16 @@ if TYPE_CHECKING:
     from llm_judge.service.problems import Problem
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nothing reads
+_WATCHED = ("abstained", "record_not_kept", "records_unavailable", "engine_failed", "internal")
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _MASSES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 
 
 class Metrics:
-    """The metrics of one service, in a registry of their own.
+    """The metrics of one service, in a registry of their own."""
 
-    Args:
-        depth: how many items wait for the engine.
-    """
-
-    def __init__(self, depth: Callable[[], float] = lambda: 0.0) -> None:
-        self._registry = kept = CollectorRegistry()
+    def __init__(self) -> None:
+        self.registry = kept = CollectorRegistry()
         self.requests = Counter(
             "judge_requests",
             "Requests by route, status and code of the answer.",
@@ -52,8 +49,7 @@ class Metrics:
             registry=kept,
         )
         self.in_flight = Gauge("judge_inflight_requests", "Requests being answered.", registry=kept)
-        queued = Gauge("judge_queue_items", "Items that wait for the engine.", registry=kept)
-        queued.set_function(depth)
+        self._queued = Gauge("judge_queue_items", "Items that wait for the engine.", registry=kept)
         self._actions = Counter("judge_decisions", "Decisions by action.", ("action",), registry=kept)
         self._verdicts = Counter(
             "judge_verdicts", "Verdicts of rules.", ("policy", "rule", "verdict"), registry=kept
@@ -69,19 +65,30 @@ class Metrics:
             "judge_label_mass", "Label mass of rules that were asked.", buckets=_MASSES, registry=kept
         )
         self._errors = Counter("judge_backend_errors", "Calls the engine failed.", ("kind",), registry=kept)
+        self._fetches = Counter(
+            "judge_media_fetches", "Media fetched from URLs, by outcome.", ("outcome",), registry=kept
+        )
         self._policies = Gauge(
             "judge_policy_info", "Policies in force; always 1.", ("policy", "revision"), registry=kept
         )
         self._ready = Gauge(
-            "judge_ready", "1 while the canary is right and nothing is stopping.", registry=kept
+            "judge_ready", "1 while it is fit to judge and nothing is stopping.", registry=kept
         )
 
     def text(self) -> bytes:
         """Everything, in the text format of Prometheus."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)
+
+    def waiting(self, depth: Callable[[], float]) -> None:
+        """Show how many items wait for the engine, from now on."""
+        self._queued.set_function(depth)
 
     def in_force(self, policies: tuple[Policy, ...]) -> None:
-        """Say which policies are in force."""
+        """Say which policies are in force, and no others, and begin at 0 what alerts watch."""
+        self._policies.clear()
+        for mode in {policy.on_error.value for policy in policies}:
+            for reason in _WATCHED:
+                self._fail_modes.labels(mode, reason)
         for policy in policies:
             self._policies.labels(policy.policy, policy.version_in_force).set(1)
 
@@ -93,9 +100,14 @@ class Metrics:
         """Count a failed call of the engine, by the name of the error."""
         self._errors.labels(kind).inc()
 
+    def fetched(self, outcome: str) -> None:
+        """Count a fetch, by ``ok``, the code of its problem, or ``gone`` where nobody waited for it."""
+        self._fetches.labels(outcome).inc()
+
     def failed(self, problem: Problem) -> None:
-        """Count an item that got no decision."""
-        if problem.action is not None:
+        """Count an item that got no decision; once, also where it is told again as the answer as a whole."""
+        if problem.action is not None and not problem.counted:
+            problem.counted = True
             self._fail_modes.labels(problem.action, problem.code.word).inc()
 
     def decided(self, record: DecisionRecord) -> None:

@@ -18,12 +18,13 @@ CLIENT_GONE = 499  # nobody reads it; the number nginx made known
 class Code(Enum):
     """Code → HTTP status and what it means, as the documentation says it."""
 
+    BAD_HTTP = (400, "what was sent is not HTTP/1.1")
     BAD_JSON = (400, "the body is not JSON, or not the multipart form it says it is")
     UNAUTHORIZED = (401, "no API key, or one that is unknown, expired or revoked")
     FORBIDDEN = (403, "the API key does not have the scope of this route")
     NOT_FOUND = (404, "there is no such path or thing")
     METHOD_NOT_ALLOWED = (405, "the path exists, with another method")
-    BODY_TOO_SLOW = (408, "the body did not arrive in time")
+    BODY_TOO_SLOW = (408, "the headers or the body did not arrive in time")
     IN_FLIGHT = (409, "a request with this `Idempotency-Key` is still being answered")
     ERASED = (410, "the decision was erased, with everything said of it")
     BODY_TOO_LARGE = (413, "the body is over the limit of this service")
@@ -34,13 +35,15 @@ class Code(Enum):
     UNKNOWN_POLICY = (422, "the service does not judge by such a policy")
     UNKNOWN_OVERLAY = (422, "the service has no such overlay")
     NOT_USABLE = (422, "these options cannot be used together here")
-    MEDIA_URL_REFUSED = (422, "the service does not fetch URLs; media are sent as data")
+    MEDIA_URL_REFUSED = (422, "the service does not fetch URLs, or not this one; media are sent as data")
+    MEDIA_NOT_FETCHED = (422, "the media behind a URL could not be fetched whole")
     CONTENT_EMPTY = (422, "there is nothing to judge in an item")
     CONTENT_DAMAGED = (422, "an item is truncated, mislabelled or cannot be decoded")
     CONTENT_UNPERCEIVED = (422, "an item can be read, but holds nothing that can be judged")
     CONTENT_NOT_KEPT = (422, "the content of this decision is not kept, so it must be sent")
     OTHER_CONTENT = (422, "what was sent is not what this decision is about")
     OTHER_BODY = (422, "this `Idempotency-Key` was used with another body")
+    RELOAD_REFUSED = (422, "a new revision is not fit to judge, so the old one goes on")
     QUOTA_EXCEEDED = (429, "the API key has used up its quota")
     CLIENT_GONE = (CLIENT_GONE, "the client closed the connection; only logs and metrics see this")
     INTERNAL = (500, "a fault of llm-judge")
@@ -82,6 +85,9 @@ class Problem(Exception):
         retry_after: seconds after which trying again makes sense; None where it does not.
         action: what the policies' ``on_error`` wants done with content that got no decision; None where
             nothing was to be judged.
+
+    Attributes:
+        counted: whether the metrics have seen that ``on_error`` had a say.
     """
 
     def __init__(
@@ -99,6 +105,7 @@ class Problem(Exception):
         self.hint = hint
         self.retry_after = retry_after
         self.action = action
+        self.counted = False
 
     def as_json(self, request_id: str) -> dict[str, Any]:
         """The body of the answer."""

@@ -27,11 +27,15 @@ class Quotas:
     """What every key has used.
 
     Args:
-        clock: seconds since 1970; a clock that goes back refills nothing.
+        clock: seconds since 1970, for days; where it goes back, the day that was begun goes on.
+        rising: seconds that only rise, for minutes: a clock that is set neither fills nor starves a quota.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.time, rising: Callable[[], float] = time.monotonic
+    ) -> None:
         self._clock = clock
+        self._rising = rising
         self._used: dict[str, _Used] = {}
 
     def take(self, key: Key, items: int) -> None:
@@ -53,13 +57,13 @@ class Quotas:
 
     def _brought_up(self, key: Key) -> _Used:
         """What the key has used, with what time gave back since."""
-        now = self._clock()
+        now, day = self._rising(), int(self._clock() // _DAY)
         full = float(key.per_minute or 0)
-        used = self._used.setdefault(key.id, _Used(full, now, int(now // _DAY)))
-        used.tokens = min(full, used.tokens + max(0.0, now - used.at) * full / 60)
-        used.at = max(used.at, now)
-        if int(now // _DAY) > used.day:
-            used.day, used.today = int(now // _DAY), 0
+        used = self._used.setdefault(key.id, _Used(full, now, day))
+        used.tokens = min(full, used.tokens + (now - used.at) * full / 60)
+        used.at = now
+        if day > used.day:
+            used.day, used.today = day, 0
         return used
 
 

@@ -5,25 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from llm_judge.record import DecisionRecord
+from llm_judge.service.judging import Decided
 from llm_judge.service.problems import Code, Problem
 from llm_judge.verdict import Outcome
 
 
-def reply_of(
-    record: DecisionRecord, overlays: tuple[str, ...], request_id: str, *, everything: bool
-) -> dict[str, Any]:
+def reply_of(decided: Decided, request_id: str, *, everything: bool) -> dict[str, Any]:
     """Return a decision as JSON data, shaped like ``JudgeReply``.
 
     Args:
-        record: of a decision, not of an error.
-        overlays: that were laid over the policies.
+        decided: with the record of a decision, not of an error.
         request_id: of the request it answers.
         everything: whether verdicts of clear rules are listed rather than counted.
 
     Raises:
         Problem: the record holds no decision; a 200 without one does not exist.
     """
+    record, way = decided.record, decided.way
     decision = record.decision
     if decision is None:
         raise Problem(Code.INTERNAL, "an answer without a decision", action=record.action.value)
@@ -46,7 +44,9 @@ def reply_of(
         "verdicts": data["verdicts"],
         "verdicts_clear": len(record.verdicts) - len(shown),
         "areas": data["areas"],
-        "overlays": list(overlays),
+        "overlays": list(way.key.overlays),
+        "arm": way.arm.value,
+        "revision": way.revision.guidelines.revision,
         "policies": data["policies"],
         "run": data["run"],
         "timings_ms": data["timings_ms"],

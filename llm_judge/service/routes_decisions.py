@@ -17,6 +17,7 @@ from llm_judge.content.content import Modality
 from llm_judge.errors import StoreError, UsageError
 from llm_judge.judge import Explain
 from llm_judge.service.access import once, spend
+from llm_judge.service.arms import Arm
 from llm_judge.service.body import parsed
 from llm_judge.service.decisions import (
     DecisionReply,
@@ -29,8 +30,9 @@ from llm_judge.service.decisions import (
 )
 from llm_judge.service.engine_queue import log_error
 from llm_judge.service.exchange import json_answer
-from llm_judge.service.judging import deadline_of, judge_key, wanted_of
+from llm_judge.service.judging import deadline_of, wanted_of
 from llm_judge.service.keeping import Records
+from llm_judge.service.orders import Way, judge_key
 from llm_judge.service.problems import Code, Problem, problem_of
 from llm_judge.service.routes_judge import unless_gone
 from llm_judge.service.schemas import REFUSED, body_of, problems, problems_at
@@ -86,8 +88,8 @@ async def review(decision_id: str, request: Request) -> Response:
 async def _replay(service: Service, request: Request, decision_id: str, body: bytes) -> Response:
     asked_for = parsed(body, ReplayRequest, request) if body else ReplayRequest()
     options = Options(overlays=asked_for.overlays, explain=Explain.NEVER, deadline_ms=asked_for.deadline_ms)
-    key, given = judge_key(options, service.judges), _given(asked_for)
-    records = _records(service)
+    judge_key(options, service.judges)  # an overlay that is not there comes before everything else
+    given, records = _given(asked_for), _records(service)
     record: Any = (await _stored(records, decision_id)).record
     data = await _from_store(lambda: records.content(decision_id)) if given is None else given
     digest = record["item"].get("sha256")
@@ -102,12 +104,15 @@ async def _replay(service: Service, request: Request, decision_id: str, body: by
         hint = "send it as it was sent, to the byte"
         raise Problem(Code.OTHER_CONTENT, Code.OTHER_CONTENT.meaning, hint)
     spend(request, 1)
-    asked = asked_of(service.judges.plain.compiled, record, Modality(record["item"]["modality"]))
-    limits = service.settings.limits
-    work = service.judging.judge_again(
-        lambda: content_of(record, data, limits), key, asked, deadline_of(options, service.settings)
-    )
-    now = await unless_gone(request.receive, work)
+    with service.arms.in_hand() as arms:
+        judges = arms.stable.judges
+        asked = asked_of(judges.plain.compiled, record, Modality(record["item"]["modality"]))
+        way = Way(Arm.STABLE, arms.stable, judge_key(options, judges), asked)
+        limits = way.limits(service.settings.limits)
+        work = service.judging.judge_again(
+            lambda: content_of(record, data, limits), way, deadline_of(options, service.settings)
+        )
+        now = await unless_gone(request.receive, work)
     return json_answer(replay_json(decision_id, compare(record, now), request.state.request_id))
 
 

@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive
 
-from llm_judge.record import DecisionRecord
 from llm_judge.service.access import once, spend
 from llm_judge.service.body import form, media_type, parsed
 from llm_judge.service.exchange import json_answer
-from llm_judge.service.judging import Wanted, asked_policies, deadline_of, judge_key, wanted_of
+from llm_judge.service.judging import Decided, deadline_of, wanted_of
+from llm_judge.service.orders import Wanted, orders_of
 from llm_judge.service.problems import Code, Problem
 from llm_judge.service.replies import reply_of
 from llm_judge.service.schemas import FORM, body_of, problems
@@ -61,16 +61,16 @@ async def judge_batch(request: Request) -> Response:
 
 
 async def _judge(service: Service, request: Request, body: bytes) -> Response:
-    asked_for, wanted = await _one_request(body, request)
-    key = judge_key(asked_for, service.judges)
-    policies = asked_policies(asked_for, service.judges)
-    spend(request, 1)
-    work = service.judging.decide([wanted], key, policies, deadline_of(asked_for, service.settings))
-    result = (await unless_gone(request.receive, work))[0]
+    asked_for, wanted = await _one_request(body, request, service)
+    with service.arms.in_hand() as arms:
+        orders = orders_of(asked_for, [[wanted]], arms)
+        spend(request, 1)
+        work = service.judging.decide(orders, deadline_of(asked_for, service.settings))
+        result = (await unless_gone(request.receive, work))[0]
     if isinstance(result, Problem):
         raise result
     everything = asked_for.detail == "all"
-    return json_answer(reply_of(result, key.overlays, request.state.request_id, everything=everything))
+    return json_answer(reply_of(result, request.state.request_id, everything=everything))
 
 
 async def _judge_batch(service: Service, request: Request, body: bytes) -> Response:
@@ -79,29 +79,30 @@ async def _judge_batch(service: Service, request: Request, body: bytes) -> Respo
     if len(asked_for.items) > most:
         told = f"{len(asked_for.items)} items are over the {most} of one request"
         raise Problem(Code.BAD_REQUEST, told, "send several requests")
-    key = judge_key(asked_for, service.judges)
-    policies = asked_policies(asked_for, service.judges)
-    wanted = [wanted_of(item, f"items[{i}]") for i, item in enumerate(asked_for.items)]
-    spend(request, len(wanted))
-    work = service.judging.decide(wanted, key, policies, deadline_of(asked_for, service.settings))
-    results = await unless_gone(request.receive, work)
+    with service.arms.in_hand() as arms:
+        orders_of(asked_for, [], arms)  # policies and overlays that are not there come before wrong items
+        url_of = service.judging.url_of
+        wanted = [wanted_of(item, f"items[{i}]", url_of) for i, item in enumerate(asked_for.items)]
+        orders = orders_of(asked_for, [[each] for each in wanted], arms)
+        spend(request, len(wanted))
+        work = service.judging.decide(orders, deadline_of(asked_for, service.settings))
+        results = await unless_gone(request.receive, work)
     failed = [result for result in results if isinstance(result, Problem)]
     if len(failed) == len(results) and all(problem.code.status >= 500 for problem in failed):
         raise failed[0]
     request_id, everything = request.state.request_id, asked_for.detail == "all"
     rows = [
-        _row(i, asked_for.items[i].id, result, key.overlays, request_id, everything)
-        for i, result in enumerate(results)
+        _row(i, asked_for.items[i].id, result, request_id, everything) for i, result in enumerate(results)
     ]
     done = len(results) - len(failed)
     return json_answer({"request_id": request_id, "decided": done, "failed": len(failed), "results": rows})
 
 
-async def _one_request(body: bytes, request: Request) -> tuple[JudgeRequest, Wanted]:
+async def _one_request(body: bytes, request: Request, service: Service) -> tuple[JudgeRequest, Wanted]:
     """Read a request in either of its two forms."""
     if media_type(request) != "multipart/form-data":
         asked_for = parsed(body, JudgeRequest, request)
-        return asked_for, wanted_of(asked_for)
+        return asked_for, wanted_of(asked_for, url_of=service.judging.url_of)
     fields = await form(body, request)
     try:
         return await _one_form(fields, request)
@@ -123,17 +124,12 @@ async def _one_form(fields: FormData, request: Request) -> tuple[JudgeRequest, W
 
 
 def _row(
-    index: int,
-    id: str | None,
-    result: DecisionRecord | Problem,
-    overlays: tuple[str, ...],
-    request_id: str,
-    everything: bool,
+    index: int, id: str | None, result: Decided | Problem, request_id: str, everything: bool
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"index": index, "id": id, "status": 200, "result": None, "error": None}
     if isinstance(result, Problem):
         return {**row, "status": result.code.status, "error": result.as_json(request_id)}
-    return {**row, "result": reply_of(result, overlays, request_id, everything=everything)}
+    return {**row, "result": reply_of(result, request_id, everything=everything)}
 
 
 async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:

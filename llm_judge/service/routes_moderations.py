@@ -8,11 +8,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from llm_judge.record import DecisionRecord
 from llm_judge.service.access import once, spend
 from llm_judge.service.body import parsed
 from llm_judge.service.exchange import json_answer
-from llm_judge.service.judging import asked_policies, deadline_of, judge_key
+from llm_judge.service.judging import Decided, deadline_of
 from llm_judge.service.moderation import (
     ModerationReply,
     ModerationRequest,
@@ -20,6 +19,7 @@ from llm_judge.service.moderation import (
     result_of,
     wanted_of_input,
 )
+from llm_judge.service.orders import orders_of
 from llm_judge.service.problems import Code, Problem
 from llm_judge.service.routes_judge import unless_gone
 from llm_judge.service.schemas import body_of, problems
@@ -50,30 +50,29 @@ async def moderations(request: Request) -> Response:
 async def _moderate(service: Service, request: Request, body: bytes) -> Response:
     asked_for = parsed(body, ModerationRequest, request)
     options = asked_for.llm_judge or _PLAIN
-    wanted = wanted_of_input(asked_for)
+    wanted = wanted_of_input(asked_for, service.judging.url_of)
     flat = [each for item in wanted for each in item]
     most = min(service.settings.batch_items, service.settings.queue_items)
     if len(flat) > most:
         raise Problem(
             Code.BAD_REQUEST, f"{len(flat)} inputs are over the {most} of one request", "send several"
         )
-    key = judge_key(options, service.judges)
-    spend(request, len(flat))
-    work = service.judging.decide(
-        flat, key, asked_policies(options, service.judges), deadline_of(options, service.settings)
-    )
-    records = _all_decided(await unless_gone(request.receive, work))
-    policies = service.judges.guidelines.policies
+    with service.arms.in_hand() as arms:
+        orders = orders_of(options, wanted, arms)
+        spend(request, len(flat))
+        work = service.judging.decide(orders, deadline_of(options, service.settings))
+        decided = _all_decided(await unless_gone(request.receive, work))
     results, begin = [], 0
     for item in wanted:
-        results.append(result_of(records[begin : begin + len(item)], policies))
+        results.append(result_of(decided[begin : begin + len(item)]))
         begin += len(item)
-    model = f"llm-judge/{service.judges.engine.info.model}"
+    records = [each.record for each in decided]
+    model = f"llm-judge/{records[0].run.engine.model}"
     return json_answer({"id": reply_id(records), "model": model, "results": results})
 
 
-def _all_decided(results: Sequence[DecisionRecord | Problem]) -> list[DecisionRecord]:
-    """Return the records; raises the first problem, with the place of its input."""
+def _all_decided(results: Sequence[Decided | Problem]) -> list[Decided]:
+    """Return the decisions; raises the first problem, with the place of its input."""
     records = []
     for i, result in enumerate(results):
         if isinstance(result, Problem):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
 import uvicorn
 
-from llm_judge.errors import EngineError, UsageError
+from llm_judge.errors import EngineError, JudgeError, UsageError
 from llm_judge.service.app import create_app
+from llm_judge.service.engine_queue import log_error
 from llm_judge.service.exchange import log_to_stderr
+from llm_judge.service.header_timeout import PatientProtocol
 from llm_judge.service.state import Service
 
 _KEEP_ALIVE_S = 20
@@ -41,16 +44,28 @@ class _Server(uvicorn.Server):
         """Stop on the first signal, without raising it again once all is done."""
         handled = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self.handle_exit) for number in handled}
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self.handle_hangup)
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def handle_hangup(self, *_: object) -> None:
+        """Load everything anew beside the requests; the log says what became of it."""
+        threading.Thread(target=_reload, args=(self._service,), name="reload", daemon=True).start()
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take on nothing new."""
         self._service.queue.draining = True
         super().handle_exit(sig, frame)
+
+
+def _reload(service: Service) -> None:
+    try:
+        service.rollout.reload()
+    except JudgeError as error:
+        log_error("reload refused", error)
 
 
 def serve(
@@ -86,6 +101,7 @@ def serve(
             create_app(service),
             host,
             port,
+            http=PatientProtocol,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -39,7 +39,8 @@ class Media(_Request):
         default=None, description="A file name to show in messages; never opened."
     )
     url: Annotated[str, Field(max_length=4096)] | None = Field(
-        default=None, description="Refused: the service does not fetch URLs."
+        default=None,
+        description="Where the file is (https), in place of `data`; refused where media are not fetched.",
     )
 
 
@@ -53,6 +54,11 @@ class Context(_Request):
     )
     age_min: Age | None = Field(default=None, description="Youngest age of the people who see it.")
     age_max: Age | None = Field(default=None, description="Oldest age of the people who see it.")
+    user: ItemId | None = Field(
+        default=None,
+        description="Whose content it is; chooses no overlay. While a candidate answers a share of the "
+        "items, all of one user are answered by the same revision. Neither kept nor logged.",
+    )
 
 
 class Options(_Request):
@@ -169,6 +175,8 @@ class JudgeReply(_Reply):
         fail_mode: set where `on_error` had a say; never silent.
         verdicts: of rules that are not clear, or of all that apply with `detail: all`.
         verdicts_clear: how many clear ones were left out.
+        arm: `stable`, or `candidate` where a revision on trial answered; `run` has the digests.
+        revision: of the guidelines.
     """
 
     request_id: str
@@ -183,6 +191,8 @@ class JudgeReply(_Reply):
     verdicts_clear: int
     areas: tuple[AreaReply, ...]
     overlays: tuple[str, ...]
+    arm: Literal["stable", "candidate"]
+    revision: str
     policies: dict[str, str]
     run: dict[str, Any]
     timings_ms: dict[str, float]

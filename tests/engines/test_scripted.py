@@ -75,3 +75,13 @@ def test_an_unknown_engine_lists_the_choices(spec):
 def test_an_adapter_folder_that_is_not_there(tmp_path):
     with pytest.raises(EngineError, match="no adapter folder"):
         open_engine(f"local:{tmp_path / 'nothing'}")
+
+
+def test_a_call_takes_its_time_and_is_noted(tmp_path):
+    (tmp_path / "script.json").write_text(json.dumps({"delay_ms": 30, "log": str(tmp_path / "calls")}))
+    engine = open_engine(f"scripted:{tmp_path / 'script.json'}")
+    engine.read([])  # asks nothing: neither takes time nor is noted
+    engine.read([request()])
+    (line,) = (tmp_path / "calls").read_text().splitlines()
+    call = json.loads(line)
+    assert call["ended"] - call["began"] >= 0.03 and call["bodies"] == [request().prompt.body]

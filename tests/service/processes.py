@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "cli"))
 from cli_runs import FIRES, POLICY, SCRIPT
 
-__all__ = ["FIRES", "address_in", "start"]
+__all__ = ["FIRES", "POLICY", "SCRIPT", "address_in", "start"]
 
 
 def start(folder: Path, *words: str) -> tuple[subprocess.Popen[bytes], Path]:
@@ -26,7 +26,7 @@ def start(folder: Path, *words: str) -> tuple[subprocess.Popen[bytes], Path]:
 
 def address_in(log: Path, process: subprocess.Popen[bytes]) -> str:
     """Wait for the line that says where the service answers."""
-    ends = time.monotonic() + 60
+    ends = time.monotonic() + 240  # a busy machine starts slowly
     while not (found := re.search(r"https?://[^ ]+:\d+", log.read_text())):
         assert process.poll() is None and time.monotonic() < ends, log.read_text()
         time.sleep(0.05)

@@ -16,6 +16,7 @@ from llm_judge.engines.scripted import ScriptedEngine
 from llm_judge.policy.model import ActionStep
 from llm_judge.service.app import create_app
 from llm_judge.service.guidelines import Guidelines, made
+from llm_judge.service.header_timeout import PatientProtocol
 from llm_judge.service.judges import Judges
 from llm_judge.service.settings import ServiceSettings
 from llm_judge.service.state import Service, build
@@ -81,15 +82,24 @@ class HeldEngine(ScriptedEngine):
         return super().read(requests)
 
 
-def service_with(engine: ScriptedEngine, records: Any = None, keys: Any = None, **limits: Any) -> Service:
+def service_with(
+    engine: ScriptedEngine,
+    records: Any = None,
+    keys: Any = None,
+    candidate: Any = None,
+    plan: Any = None,
+    **limits: Any,
+) -> Service:
     """A started service; close it."""
-    return build(Judges(guidelines(), engine), ServiceSettings(**limits), records, keys=keys)
+    judges = Judges(guidelines(), engine)
+    settings = ServiceSettings(**limits)
+    return build(judges, settings, records, keys=keys, candidate=candidate, plan=plan)
 
 
 @contextmanager
-def running(service: Service) -> Iterator[str]:
+def running(service: Service, http: Any = PatientProtocol) -> Iterator[str]:
     """Answer on a free port while the block lasts; gives the address."""
-    config = uvicorn.Config(create_app(service), port=0, log_config=None, access_log=False)
+    config = uvicorn.Config(create_app(service), port=0, http=http, log_config=None, access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -101,7 +111,7 @@ def running(service: Service) -> Iterator[str]:
         thread.join(20)
 
 
-def until(condition: Any, seconds: float = 10) -> None:
+def until(condition: Any, seconds: float = 60) -> None:
     """Wait for something that must come true."""
     ends = time.monotonic() + seconds
     while not condition():

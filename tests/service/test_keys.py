@@ -108,7 +108,7 @@ def test_a_damaged_file_opens_nothing(path: Path) -> None:
 def test_a_minute_refills_and_a_day_ends(path: Path) -> None:
     key, _ = create_key(path, "backend", BOTH, None, per_minute=6, per_day=10)
     now = [1_000_000.0]
-    quotas = Quotas(lambda: now[0])
+    quotas = Quotas(lambda: now[0], lambda: now[0])
 
     def wait_told(items: int) -> float | None:
         try:
@@ -127,6 +127,19 @@ def test_a_minute_refills_and_a_day_ends(path: Path) -> None:
     assert wait_told(3) is None
     now[0] += 86_400
     assert wait_told(6) is None
+
+
+def test_a_clock_that_is_set_back_starves_nobody(path: Path) -> None:
+    key, _ = create_key(path, "backend", BOTH, None, per_minute=6, per_day=8)
+    clock, rising = [1_000_000.0], [5.0]
+    quotas = Quotas(lambda: clock[0], lambda: rising[0])
+    quotas.take(key, 6)
+    clock[0] -= 86_400
+    rising[0] += 20
+    quotas.take(key, 2)
+    rising[0] += 60
+    with pytest.raises(Problem, match="a day"):
+        quotas.take(key, 1)
 
 
 def test_the_service_lets_nobody_in_without_a_good_key_of_the_scope(path: Path) -> None:

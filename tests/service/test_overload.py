@@ -40,6 +40,8 @@ def test_too_much_in_hand_is_turned_away_at_once(held: HeldEngine) -> None:
         assert answer.status_code == 503 and answer.json()["error"]["code"] == "overloaded"
         assert int(answer.headers["Retry-After"]) >= 1
         assert answer.json()["error"]["fail_mode"]["action"] == "review"
+        counted = 'judge_fail_mode_total{mode="review",reason="overloaded"} 1.0'
+        assert counted in httpx.get(f"{url}/metrics").text
         held.go.set()
         assert {each.result().status_code for each in taken} == {200}
         assert post(url, text="room again").status_code == 200

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from postgres_server import PostgresServer
 from sqlalchemy import event
 from stored_records import clear, firing
 
 from llm_judge.errors import StoreError, StoreUnavailable
+from llm_judge.reliability.postgres import PostgresServer
 from llm_judge.store.database import Database
 from llm_judge.store.decision_store import DecisionStore, Put
 from llm_judge.store.verification import verify

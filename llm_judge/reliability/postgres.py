@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests: Debian's programs, a folder of its own, a socket and no port."""
+"""A real PostgreSQL to break: Debian's programs, a folder of its own, a socket and no port."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psycopg
+from llm_judge.errors import StoreUnavailable
 
 OWNER = "judge"
+_READY_S = 30.0
 
 
 def programs() -> Path | None:
@@ -26,11 +27,20 @@ def programs() -> Path | None:
 
 
 class PostgresServer:
-    """Started when made; as another user where we are root, which it refuses to be."""
+    """Started when made; as another user where we are root, which it refuses to be.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # a socket's path must be short
+    Args:
+        folder: of its programs.
+        fsync: whether what is committed is on the disk; a machine that does not lose power can do without.
+
+    Raises:
+        StoreUnavailable: it does not start.
+    """
+
+    def __init__(self, folder: Path, *, fsync: bool = False) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # a socket's path is short
         self.bin = folder
+        self._fsync = fsync
         self._user = self._other_user()
         if self._user:
             shutil.chown(self.folder, self._user)
@@ -51,38 +61,39 @@ class PostgresServer:
 
     def start(self) -> None:
         """Return once it answers."""
-        command = [self.bin / "postgres", "-D", self.data, "-k", self.folder, "-c", "listen_addresses="]
-        command += ["-c", "fsync=off"]  # the machine does not lose power in a test
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self._as_user()
-        )
-        ready = [self.bin / "pg_isready", "-h", self.folder, "-U", OWNER, "-q"]
-        for _ in range(200):
-            if subprocess.run(ready, check=False).returncode == 0:
-                return
-            assert self.process.poll() is None, "postgres did not start"
+        command = [str(self.bin / "postgres"), "-D", str(self.data), "-k", str(self.folder)]
+        command += ["-c", "listen_addresses=", "-c", f"fsync={'on' if self._fsync else 'off'}"]
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.process = process = subprocess.Popen(command, **quiet, **self._as_user())
+        ready = [str(self.bin / "pg_isready"), "-h", str(self.folder), "-U", OWNER, "-q"]
+        ends = time.monotonic() + _READY_S
+        while subprocess.run(ready, check=False).returncode != 0:
+            if process.poll() is not None or time.monotonic() > ends:
+                raise StoreUnavailable("PostgreSQL does not start", f"look at `{self.bin}`")
             time.sleep(0.05)
-        raise AssertionError("postgres does not answer")
 
     def stop(self, number: int = signal.SIGINT) -> None:
-        """End it at once; SIGQUIT as in a crash."""
+        """End it at once; SIGQUIT as in a crash, SIGKILL without a last word."""
         if self.process is not None:
             self.process.send_signal(number)
             self.process.wait(30)
             self.process = None
 
     def close(self) -> None:
+        """End it and remove its folder."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def new_database(self) -> str:
         """An address of an empty schema, which is a database to who uses it and much faster to make."""
+        import psycopg
+
         self._databases += 1
         name = f"test{self._databases}"
         with psycopg.connect(
             host=str(self.folder), user=OWNER, dbname="postgres", autocommit=True
         ) as connection:
-            connection.execute(f"CREATE SCHEMA {name}")
+            connection.execute(f"CREATE SCHEMA {name}".encode())
         return f"postgresql://{OWNER}@/postgres?host={self.folder}&options=-csearch_path%3D{name}"
 
     def _run(self, program: str, *words: object) -> None:

@@ -1,0 +1,1 @@
+"""What the endpoint does when things break or there is too much to do, measured on real processes."""

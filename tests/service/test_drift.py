@@ -1,0 +1,40 @@
+"""Drift of a running service: gauges of its answers against a reference."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+from serving import FIRES_ON, guidelines, running, scripted
+
+from llm_judge.drift.reference import reference_of
+from llm_judge.service.judges import Judges
+from llm_judge.service.settings import ServiceSettings
+from llm_judge.service.state import build
+
+
+def gauge(text: str, name: str, rule: str = "R1") -> float | None:
+    found = re.search(rf'judge_drift_{name}{{policy="garden/plants",rule="{rule}"}} (\S+)', text)
+    return None if found is None else float(found[1])
+
+
+def test_gauges_say_how_far_answers_moved() -> None:
+    judges = Judges(guidelines(), scripted())
+    from llm_judge.content.text import from_text
+
+    texts = [FIRES_ON] * 10 + ["Water it."] * 90
+    known = reference_of(judges.plain.judge(from_text(text)).as_json() for text in texts)
+    service = build(judges, ServiceSettings(drift_items=200), reference=known)
+    with running(service) as url, httpx.Client(base_url=url, timeout=60) as client:
+        items = [{"text": FIRES_ON}] * 25 + [{"text": "Water it."}] * 25
+        for asked in range(4):
+            text = client.get("/metrics").text
+            assert f"judge_drift_items {50.0 * asked}" in text
+            assert (gauge(text, "flag_rate") is None) == (asked < 2)  # too few items say nothing
+            assert client.post("/v1/judge/batch", json={"items": items}).json()["decided"] == 50
+        text = client.get("/metrics").text
+        assert gauge(text, "flag_rate") == 0.5 and gauge(text, "reference_flag_rate") == 0.1
+        assert gauge(text, "abstain_rate") == 0.0
+        assert (gauge(text, "score_psi") or 0) > 0.25
+        assert (gauge(text, "score_psi", "R2") or 0) < 0.1
+    service.close()
