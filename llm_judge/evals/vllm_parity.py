@@ -53,9 +53,7 @@ def main() -> None:
         "--read-items", type=int, default=24, help="items in each turn of the comparison of rates"
     )
     parser.add_argument("--turns", type=int, default=4, help="turns of each way to read; at most 9")
-    parser.add_argument(
-        "--dtype", default="bfloat16", help="of the served weights; in-process stays bfloat16"
-    )
+    parser.add_argument("--dtype", help="that vLLM computes in; in-process stays bfloat16")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
     try:

@@ -35,7 +35,7 @@ def managed_engine(
     model: Path | None = None,
     python: Path | None = None,
     *,
-    dtype: str = "bfloat16",
+    dtype: str | None = None,
     patience: Patience | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[tuple[VllmEngine, VllmServer]]:
@@ -45,7 +45,8 @@ def managed_engine(
         spec: ``vllm`` (the packaged model with our adapter), or ``vllm:`` and what may follow ``local:``.
         model: a model folder to serve instead.
         python: interpreter of the environment with vLLM; see ``find_installation``.
-        dtype: of the weights, ``bfloat16`` or ``float32``.
+        dtype: to compute in, ``bfloat16`` or ``float32``; by default float32 for the packaged model on a
+            CPU, whose answers are then nearer to those in-process, and else bfloat16.
         patience: how long to wait for what.
         say: told in one line what goes on.
 
@@ -57,6 +58,8 @@ def managed_engine(
     if find_spec("httpx") is None:
         raise UsageError("the vLLM engine needs httpx", "pip install 'llm-judge[vllm]'")
     installation = find_installation(python)  # first: merging a model takes longer
+    if dtype is None:
+        dtype = "float32" if installation.on_cpu and model is None else "bfloat16"
     options, digest, adapter = _served(spec, model, dtype)
     server = server_for(installation, options, patience, say)
     build = "CPU" if installation.on_cpu else "GPU"
@@ -100,4 +103,5 @@ def _served(spec: str, model: Path | None, dtype: str) -> tuple[ServerOptions, s
 
     adapter = find_adapter(rest)
     digest = None if adapter is None else adapter_digest(adapter)
-    return options_for(packaged_with(adapter, dtype), MODEL, dtype), model_sha256(), digest
+    # Merged and rounded as in-process, whatever it is computed in.
+    return options_for(packaged_with(adapter), MODEL, dtype), model_sha256(), digest
