@@ -26,7 +26,7 @@ from llm_judge.content.content import Content, Segment, SegmentKind
 from llm_judge.content.normalise import neutralise
 from llm_judge.content.windows import windows
 from llm_judge.decision import decide, threshold_gaps
-from llm_judge.engines.protocol import Engine, GenerateRequest, Reading, ReadRequest
+from llm_judge.engines.protocol import Engine, GenerateRequest, ReadRequest
 from llm_judge.errors import ContentError, JudgeError
 from llm_judge.policy.model import Action, OnError
 from llm_judge.prompt import Prompt, build_prompt, segment_line
@@ -272,18 +272,19 @@ class Judge:
         for window, readings in zip(asked, self.engine.read(requests), strict=True):
             for area, reading in zip(window.areas, readings, strict=True):
                 rules = [r for r in area.rules if r.applies_to(window.content.modality)]
-                closed = self._clearly_clear(reading)
                 name = area.policy.policy
                 probability = yes_probability(reading)
+                closed = self._clearly_clear(probability, reading.label_mass)
                 window.answers[name] = AreaAnswer(name, probability, reading.label_mass, not closed)
                 if closed:
-                    window.verdicts.update({v.rule: v for v in verdicts_not_asked(rules, reading)})
+                    window.verdicts.update(
+                        {v.rule: v for v in verdicts_not_asked(rules, probability, reading.label_mass)}
+                    )
                 else:
                     window.open_rules += tuple(rules)
 
-    def _clearly_clear(self, reading: Reading) -> bool:
-        probability = yes_probability(reading)
-        followed = reading.label_mass >= self.settings.thresholds.min_label_mass
+    def _clearly_clear(self, probability: float | None, label_mass: float) -> bool:
+        followed = label_mass >= self.settings.thresholds.min_label_mass
         return probability is not None and followed and probability < self.settings.thresholds.area_gate
 
     def _read_rules(self, opened: Sequence[_Window]) -> None:

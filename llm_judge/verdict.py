@@ -163,16 +163,17 @@ def verdict_from_reading(rule: CompiledRule, reading: Reading, thresholds: Thres
     )
 
 
-def verdicts_not_asked(rules: Sequence[CompiledRule], area: Reading) -> list[Verdict]:
+def verdicts_not_asked(
+    rules: Sequence[CompiledRule], probability: float | None, label_mass: float
+) -> list[Verdict]:
     """The verdicts of rules whose area is clearly clear: the area's probability bounds them."""
-    probability = _share(area, YES)
     return [
         Verdict(
             rule=rule.key,
             outcome=Outcome.CLEAR,
             probability=probability,
             exempt_probability=0.0,
-            label_mass=area.label_mass,
+            label_mass=label_mass,
             asked=False,
             severity=rule.rule.severity,
         )

@@ -25,10 +25,10 @@ FLOW = """
     report store batch drift service client admin_client reliability evals finetune cli __main__
 """.split()  # noqa: SIM905  # a list of twenty quoted words reads worse
 HEAVY = {"torch", "transformers", "vllm", "numpy", "av", "PIL", "onnxruntime", "faster_whisper", "rapidocr"}
-HEAVY |= {"fastapi", "starlette", "uvicorn", "prometheus_client", "httpx", "python_multipart"}
+HEAVY |= {"fastapi", "starlette", "uvicorn", "prometheus_client", "httpx", "httpcore", "python_multipart"}
 HEAVY |= {"trl", "peft", "datasets", "accelerate"}
 HEAVY |= {"scipy", "sklearn", "krippendorff", "matplotlib", "pyarrow", "inspect_ai"}
-HEAVY |= {"sqlalchemy", "alembic", "psycopg"}
+HEAVY |= {"sqlalchemy", "alembic", "psycopg", "opentelemetry"}
 # Modules that Inspect loads to register what they hold: they need its extra, and nothing imports them early.
 FOR_INSPECT = {"llm_judge.evals.inspect_score", "llm_judge.evals.inspect_task"}
 # Programs: nothing but each other imports them, and they are nothing without arrays.

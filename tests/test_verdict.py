@@ -135,7 +135,7 @@ def test_tiny_probabilities_keep_their_ratio() -> None:
 
 
 def test_a_rule_that_was_not_asked_is_bounded_by_its_area() -> None:
-    (verdict,) = verdicts_not_asked([ONE], make_reading(yes=0.05, no=0.95))
+    (verdict,) = verdicts_not_asked([ONE], 0.05, 1.0)
     assert (verdict.outcome, verdict.asked, verdict.rule) == (Outcome.CLEAR, False, ONE.key)
     assert verdict.probability == pytest.approx(0.05)
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from llm_judge.engines.protocol import Engine
     from llm_judge.service.rollout.source import Source
     from llm_judge.service.settings import ServiceSettings
+    from llm_judge.service.spans import Spans
     from llm_judge.service.state import Service
     from llm_judge.store.decision_store import DecisionStore
 
@@ -45,7 +46,7 @@ app = typer.Typer(
 
 app.add_typer(serve_keys.app, name="keys")
 
-_NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
+_NEEDED = ("fastapi", "httpcore", "prometheus_client", "python_multipart", "uvicorn")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _STORE_WAIT_S = 2.0  # a client waits for it: longer, and its deadline says less than a 503 does
 
@@ -106,7 +107,27 @@ def serve(
     drain_seconds: Annotated[
         int, typer.Option(min=0, max=3600, metavar="S", help="For requests in hand after SIGTERM.")
     ] = 30,
+    fetch_media: Annotated[
+        bool,
+        typer.Option(
+            "--fetch-media", help="Fetch media from https URLs in requests, from public addresses only."
+        ),
+    ] = False,
+    fetch_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST",
+            help="Fetch from this host only, or with `.example.com` from all below it; may be given again.",
+        ),
+    ] = None,
     log_level: Annotated[str, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")] = "info",
+    otlp_endpoint: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Send traces to this OpenTelemetry collector, by OTLP over HTTP."),
+    ] = None,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Send traces to where OTEL_EXPORTER_OTLP_ENDPOINT says.")
+    ] = False,
     shadow_policies: ShadowPolicies = None,
     shadow_bundle: ShadowBundle = None,
     shadow_engine: ShadowEngine = None,
@@ -139,6 +160,8 @@ def serve(
         raise UsageError("--tls-cert and --tls-key go together", "give both, or neither")
     if log_level not in ("debug", "info", "warning", "error"):
         raise UsageError(f"unknown --log-level `{log_level}`", "choose debug, info, warning or error")
+    if fetch_host and not fetch_media:
+        raise UsageError("--fetch-host needs --fetch-media", "give both, or neither")
     require_extra("serving", "serve", _NEEDED)
     if host not in _LOOPBACK and keys is None and not no_auth:
         hint = "give --keys FILE; or say --no-auth to do without, or listen on 127.0.0.1"
@@ -158,7 +181,10 @@ def serve(
         drift_items=drift_window,
         open_admin=host in _LOOPBACK,
         limits=Limits(text_bytes=max_text_bytes),
+        fetch_media=fetch_media,
+        fetch_hosts=tuple(host.lower() for host in fetch_host or ()),
     )
+    spans = _spans(otlp_endpoint) if trace or otlp_endpoint is not None else None
     source = _source(policies, only, bundle, engine, calibration)
     candidate = Candidate(
         shadow_policies,
@@ -178,7 +204,7 @@ def serve(
         def start(spec: str) -> Engine:
             return opened_engine(stack, spec, model if spec == engine else None, vllm_python)
 
-        service = _build(source, candidate, start, settings, canary, keys, records, drift_reference)
+        service = _build(source, candidate, start, settings, canary, keys, records, drift_reference, spans)
         run(service, host, port, tls_cert=tls_cert, tls_key=tls_key, log_level=log_level, say=_say_ready)
 
 
@@ -211,6 +237,7 @@ def _build(
     keys: Path | None,
     records: DecisionStore | None,
     drift_reference: Path | None,
+    spans: Spans | None,
 ) -> Service:
     from llm_judge.drift.reference import read_reference
     from llm_judge.service.health import PLAIN_CANARY, read_canaries
@@ -221,7 +248,15 @@ def _build(
     canaries = read_canaries(canary) if canary else (PLAIN_CANARY,)
     reference = None if drift_reference is None else read_reference(drift_reference)
     judges, tried, plan = open_revisions(source, candidate, start)
-    return build(judges, settings, records, canaries, ring, tried, plan, reference)
+    return build(judges, settings, records, canaries, ring, tried, plan, reference, spans)
+
+
+def _spans(endpoint: str | None) -> Spans:
+    """Where traces go."""
+    require_extra("tracing", "otel", ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"))
+    from llm_judge.service.tracing import sending_to
+
+    return sending_to(endpoint)
 
 
 def _say_ready(url: str) -> None:

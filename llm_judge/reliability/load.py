@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from llm_judge.reliability.tally import kept_in, tally
 from llm_judge.reliability.traffic import Sent, Traffic
 
 _CLIENTS = 16
-_DELAY_MS = 20.0
+_DELAY_MS = 50.0
 _WARM = 200  # requests before anything is measured
 _SLOW_MS, _SLOW_ITEMS = 200.0, 4  # an engine that answers twenty items a second
 _DEADLINE_MS = 2000
@@ -59,7 +59,7 @@ async def asked(run: ServiceProcess, name: str, requests: int) -> Traffic:
 
 
 async def overhead(requests: int, quick: bool) -> dict[str, Any]:
-    """What the service adds to an engine that takes 20 ms a call, at 16 requests at once."""
+    """What the service adds to an engine that takes a fixed time a call, at 16 requests at once."""
     figures: dict[str, Any] = {}
     folder = Path(tempfile.mkdtemp(prefix="llm-judge-policy-"))
     small = ("-p", str(write_policy(folder)))
@@ -73,7 +73,7 @@ async def overhead(requests: int, quick: bool) -> dict[str, Any]:
         ),
     }
     for name, words in ways.items():
-        async with service(_DELAY_MS, *words, "--engine-items", str(_CLIENTS), log=True) as run:
+        async with service(_DELAY_MS, *words, log=True) as run:
             await asked(run, "warm", _WARM)
             cpu = run.cpu_seconds()
             traffic = await asked(run, "asked", requests)
@@ -85,7 +85,7 @@ async def overhead(requests: int, quick: bool) -> dict[str, Any]:
         "title": "What the service adds to its engine",
         "what": (
             f"{_CLIENTS} clients, each with one request at a time; the engine takes {_DELAY_MS:g} ms a call "
-            f"and up to {_CLIENTS} items together. A request's overhead is its time at the client less the "
+            "and up to 8 items together. A request's overhead is its time at the client less the "
             "time the engine was in a call, for it or for those before it, until its own last call ended: "
             "waiting for a busy engine is the engine's time, all else is ours. Half of them are asked "
             "about rules too. "
@@ -201,12 +201,12 @@ def main(words: Sequence[str] | None = None) -> int:
     results = []
     try:
         for name in options.only or parts:
-            part = {
+            parts_by_name: dict[str, Callable[[], Coroutine[Any, Any, dict[str, Any]]]] = {
                 "overhead": lambda: overhead(max(100, options.requests // 10), options.small),
                 "overload": lambda: overload(options.seconds),
                 "soak": lambda: soak(options.requests),
-            }[name]
-            results.append(asyncio.run(part()))
+            }
+            results.append(asyncio.run(parts_by_name[name]()))
             print(results[-1]["title"], *(f"  {k}: {v}" for k, v in results[-1]["figures"].items()), sep="\n")
         if not options.only:
             command = f"make load LOAD='{' '.join(words or sys.argv[1:])}'".replace(" LOAD=''", "")

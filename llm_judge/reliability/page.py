@@ -26,7 +26,8 @@ cannot tell. After each fault everything that was answered is held against the r
   the client may go.
 - **fail mode**: replies that say that `on_error` had a say, and how many the service's counter
   `judge_fail_mode_total` has seen (– where the service was started again, and its counters with it). Where
-  clients leave, the service may count some that nobody read.
+  clients leave, the service may count some that nobody read; an answer given again for its `Idempotency-Key`
+  is not counted again.
 - **back after**: from the end of the fault to the first decision that was asked for after it.
 """
 _MAIN = "fault|sent|decided|kept|lost|duplicated|wrong-typed|back after, s|as it must be"

@@ -71,7 +71,7 @@ def create_app(service: Service) -> FastAPI:
 
     app = bare_app(lifespan, keeps_records=service.records is not None)
     app.state.service = service
-    app.add_middleware(Exchange, metrics=service.metrics)
+    app.add_middleware(Exchange, metrics=service.metrics, spans=service.spans)
     return app
 
 
@@ -82,6 +82,8 @@ def bare_app(lifespan: Any = None, *, keeps_records: bool = True) -> FastAPI:
         lifespan: as FastAPI takes it.
         keeps_records: whether there are routes to decisions that were kept.
     """
+    # FastAPI has telemetry of its own, which an environment variable turns on, and which sends the words of
+    # exceptions; versions without it take no notice of ``telemetry``.
     app = FastAPI(
         title=_TITLE,
         version=__version__,
@@ -89,6 +91,7 @@ def bare_app(lifespan: Any = None, *, keeps_records: bool = True) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
     for router, scope in (*_SCOPES, *(_OF_RECORDS if keeps_records else ())):
         app.include_router(router, dependencies=[Depends(caller_with(scope)), Security(_BEARER)])

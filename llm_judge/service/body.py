@@ -54,7 +54,7 @@ class Bodies:
                     async for chunk in request.stream():
                         if held + len(chunk) > cap:
                             raise self._too_large(cap)
-                        self._hold(len(chunk))
+                        self.hold(len(chunk))
                         held += len(chunk)
                         chunks.append(chunk)
             except TimeoutError:
@@ -64,13 +64,18 @@ class Bodies:
                 raise Problem(Code.CLIENT_GONE, Code.CLIENT_GONE.meaning) from None
             yield b"".join(chunks)
         finally:
-            self.held -= held
+            self.give_back(held)
 
-    def _hold(self, size: int) -> None:
+    def hold(self, size: int) -> None:
+        """Count so many bytes more; raises ``Problem`` where they are too many together."""
         if self.held + size > self._settings.bodies_bytes:
             told = "the service holds as many bytes of requests as it may"
             raise Problem(Code.OVERLOADED, told, "try again shortly", retry_after=1)
         self.held += size
+
+    def give_back(self, size: int) -> None:
+        """Count so many bytes less."""
+        self.held -= size
 
     def _too_large(self, cap: int) -> Problem:
         return Problem(

@@ -23,6 +23,7 @@ from llm_judge.errors import EngineError, JudgeError
 from llm_judge.record import DecisionRecord
 from llm_judge.service.judges import JudgeKey, Judges
 from llm_judge.service.problems import Code, Problem, problem_of
+from llm_judge.service.spans import NOT_TOLD, Spans, Step
 
 _log = logging.getLogger("llm_judge.service")
 T = TypeVar("T")
@@ -37,6 +38,7 @@ class Ticket:
     Attributes:
         judges: of the revision that answers it, whatever comes into force meanwhile.
         deadline: ``time.monotonic()`` after which nobody wants the answer.
+        wait: its place in a trace.
         answer: the record, or a ``Problem``.
     """
 
@@ -45,6 +47,7 @@ class Ticket:
     key: JudgeKey
     asked: frozenset[str] | None
     deadline: float
+    wait: Step = NOT_TOLD
     answer: Future[DecisionRecord] = field(default_factory=Future)
 
 
@@ -57,6 +60,7 @@ class EngineQueue:
             went well; spare tickets do not count.
         may_spare: whether a spare ticket may be answered now.
         seconds_an_item: what an item is thought to take, until some were answered.
+        spans: told of each call.
     """
 
     def __init__(
@@ -65,10 +69,12 @@ class EngineQueue:
         on_engine_error: Callable[[JudgeError | None], None] = lambda _: None,
         may_spare: Callable[[], bool] = lambda: True,
         seconds_an_item: float = 0.0,
+        spans: Spans | None = None,
     ) -> None:
         self._engine_items = engine_items
         self._on_engine_error = on_engine_error
         self._may_spare = may_spare
+        self._spans = spans or Spans()
         self._waiting: deque[Ticket] = deque()
         self._spare: deque[Ticket] = deque()
         self._calls: deque[Callable[[], None]] = deque()
@@ -176,8 +182,9 @@ class EngineQueue:
     def _answer(self, batch: Sequence[Ticket], *, spare: bool = False) -> None:
         started, judges = time.monotonic(), batch[0].judges
         try:
-            judge = judges.get(batch[0].key)
-            records = judge.judge_batch([t.content for t in batch], [t.asked for t in batch])
+            with self._spans.judging([t.wait for t in batch]):
+                judge = self._spans.judge(judges.get(batch[0].key))
+                records = judge.judge_batch([t.content for t in batch], [t.asked for t in batch])
         except EngineError as error:
             self._engine_failed(batch, error, spare)
         except JudgeError as error:

@@ -19,8 +19,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from llm_judge.service.engine_queue import log_fault
 from llm_judge.service.metrics import Metrics
 from llm_judge.service.problems import Code, Problem
+from llm_judge.service.spans import Spans, Step
 
 REQUEST_ID = "X-Request-ID"
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _GOOD_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _log = logging.getLogger("llm_judge.service")
 
@@ -31,17 +33,25 @@ class Exchange:
     Args:
         app: what answers.
         metrics: counts every request.
+        spans: told of every request.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, spans: Spans) -> None:
         self._app = app
         self._metrics = metrics
+        self._spans = spans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        traceparent = next((value for name, value in scope["headers"] if name == b"traceparent"), None)
+        shown = None if traceparent is None else traceparent.decode("latin-1")
+        with self._spans.request(scope["method"], scope["path"], shown) as step:
+            await self._answer(scope, receive, send, step)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, step: Step) -> None:
         started = time.perf_counter()
         state = scope.setdefault("state", {})
         state["request_id"] = request_id = _request_id(scope)
@@ -69,9 +79,9 @@ class Exchange:
                 await answer_of(problem, request_id)(scope, receive, sending)
         finally:
             self._metrics.in_flight.dec()
-            self._note(scope, status, time.perf_counter() - started)
+            self._note(scope, status, time.perf_counter() - started, step)
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, status: int, seconds: float, step: Step) -> None:
         state = scope["state"]
         route = getattr(scope.get("route"), "path", "none")
         code = state["code"].word if "code" in state else "ok"
@@ -79,17 +89,16 @@ class Exchange:
         self._metrics.seconds.labels(route).observe(seconds)
         fields = {
             "request_id": state["request_id"],
-            "method": scope["method"] if scope["method"] in _METHODS else "other",
+            "method": scope["method"] if scope["method"] in METHODS else "other",
             "route": route,
             "status": status,
             "code": code,
             "ms": round(seconds * 1000, 1),
             **({"key": state["key"]} if "key" in state else {}),
+            **({"trace_id": step.trace_id} if step.trace_id else {}),
         }
+        step.answered(fields["method"], route, status, code)
         _log.info("request", extra={"fields": fields})
-
-
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def _request_id(scope: Scope) -> str:
@@ -146,7 +155,7 @@ def log_to_stderr(level: str = "info") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     ours, server = logging.getLogger("llm_judge.service"), logging.getLogger("uvicorn")
-    for logger in (ours, server):
+    for logger in (ours, server, logging.getLogger("opentelemetry")):
         logger.handlers = [handler]
         logger.propagate = False
     logging.getLogger("uvicorn.access").disabled = True  # its lines hold the paths of clients

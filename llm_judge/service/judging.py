@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
@@ -25,10 +25,13 @@ from llm_judge.record import DecisionRecord
 from llm_judge.service.admission import Admission
 from llm_judge.service.engine_queue import Ticket, log_error, log_fault
 from llm_judge.service.keeping import Keeping, Records
+from llm_judge.service.media_fetch import MediaFetcher
+from llm_judge.service.media_url import MediaUrl, media_url, no_url
 from llm_judge.service.metrics import Metrics
 from llm_judge.service.orders import Order, Wanted, Way
 from llm_judge.service.problems import Code, Problem, problem_of
 from llm_judge.service.settings import ServiceSettings
+from llm_judge.service.spans import Spans
 from llm_judge.service.wire import Item, Media, Options
 
 T = TypeVar("T")
@@ -63,6 +66,8 @@ class Judging:
         admission, settings, metrics: see there.
         records: keeps every record before its answer is given; None keeps nothing.
         watchers: are told what became of items.
+        spans: told of every step.
+        fetcher: fetches media from URLs; None fetches none.
     """
 
     def __init__(
@@ -72,11 +77,15 @@ class Judging:
         metrics: Metrics,
         records: Records | None = None,
         watchers: Sequence[Watcher] = (),
+        spans: Spans | None = None,
+        fetcher: MediaFetcher | None = None,
     ) -> None:
         self.admission = admission
         self.settings = settings
         self.metrics = metrics
         self._watchers = tuple(watchers)
+        self._spans = spans or Spans()
+        self._fetcher = fetcher
         self._keeping = None if records is None else Keeping(records)
         self._perceivers = ThreadPoolExecutor(settings.perceivers, "perceiver")
 
@@ -85,6 +94,12 @@ class Judging:
         self._perceivers.shutdown(cancel_futures=True)
         if self._keeping is not None:
             self._keeping.close()
+
+    def url_of(self, text: str, where: str = "") -> MediaUrl:
+        """Return what a client's URL says; raises ``Problem`` for one that is not fetched."""
+        if self._fetcher is None:
+            return no_url(text, where)
+        return media_url(text, where, self.settings.fetch_hosts)
 
     async def decide(self, orders: Sequence[Order], deadline_ms: int) -> list[Decided | Problem]:
         """Judge several contents; one result each, in order.
@@ -111,7 +126,9 @@ class Judging:
         """
 
         async def work(deadline: float) -> DecisionRecord:
-            return await self._judged(await self._elsewhere(opening), way, deadline)
+            with self._spans.step("perceive"):
+                content = await self._elsewhere(opening)
+            return await self._judged(content, way, deadline)
 
         with self._admitted(1, deadline_ms) as deadline:
             result = await self._settled(work(deadline), way, deadline)
@@ -131,10 +148,13 @@ class Judging:
             self.admission.release(count)
 
     async def _decide(self, order: Order, deadline: float) -> Decided | Problem:
-        """Answer one item; where a candidate fails, the stable revision answers instead."""
-        result = await self._watched(order.wanted, order.way, deadline)
-        if isinstance(result, Problem) and result.code in _FAULTS and order.instead is not None:
-            result = await self._watched(order.wanted, order.instead, deadline)
+        """Answer one item."""
+        with self._spans.step("item") as step:
+            if order.wanted.url is None:
+                result = await self._tried(order, deadline)
+            else:
+                result = await self._settled(self._fetched(order, deadline), order.way, deadline)
+            step.ended(result if isinstance(result, Problem) else result[0].record)
         if isinstance(result, Problem):
             self.metrics.failed(result)
             return result
@@ -143,6 +163,25 @@ class Judging:
         for watcher in self._watchers:
             watcher.offer(order, decided, content)
         return decided
+
+    async def _fetched(self, order: Order, deadline: float) -> tuple[Decided, Content] | Problem:
+        """Fetch what is to be judged, and answer; its memory counts until there is an answer."""
+        assert self._fetcher is not None and order.wanted.url is not None  # noqa: S101  # by ``url_of``
+        async with AsyncExitStack() as stack:
+            try:
+                with self._spans.step("fetch"):
+                    data = await stack.enter_async_context(self._fetcher.fetched(order.wanted.url))
+            except Problem as problem:
+                problem.action = order.way.on_error
+                raise
+            return await self._tried(replace(order, wanted=replace(order.wanted, data=data)), deadline)
+
+    async def _tried(self, order: Order, deadline: float) -> tuple[Decided, Content] | Problem:
+        """Answer; where a candidate fails, the stable revision answers instead."""
+        result = await self._watched(order.wanted, order.way, deadline)
+        if isinstance(result, Problem) and result.code in _FAULTS and order.instead is not None:
+            return await self._watched(order.wanted, order.instead, deadline)
+        return result
 
     async def _watched(self, wanted: Wanted, way: Way, deadline: float) -> tuple[Decided, Content] | Problem:
         started = time.monotonic()
@@ -155,16 +194,18 @@ class Judging:
     async def _answered(self, wanted: Wanted, way: Way, deadline: float) -> tuple[Decided, Content]:
         """Open, judge and keep. The record gets an id of its own: the judge names the question by it, and the
         same question answered twice is two answers, both of which somebody acts on."""
-        content = await self._open(wanted, way.limits(self.settings.limits))
+        with self._spans.step("perceive"):
+            content = await self._open(wanted, way.limits(self.settings.limits))
         record = await self._judged(content, way, deadline)
         record = replace(record, decision_id=secrets.token_hex(16))
         await self._keep(record, wanted, way)
         return Decided(record, way), content
 
     async def _judged(self, content: Content, way: Way, deadline: float) -> DecisionRecord:
-        ticket = Ticket(content, way.revision.judges, way.key, way.asked, deadline)
-        way.revision.queue.put(ticket)
-        return await asyncio.wrap_future(ticket.answer)
+        with self._spans.wait() as wait:
+            ticket = Ticket(content, way.revision.judges, way.key, way.asked, deadline, wait)
+            way.revision.queue.put(ticket)
+            return await asyncio.wrap_future(ticket.answer)
 
     async def _settled(self, work: Coroutine[Any, Any, T], way: Way, deadline: float) -> T | Problem:
         """Return what the work gives, or the problem that ended it or its time."""
@@ -198,7 +239,8 @@ class Judging:
         if self._keeping is None:
             return
         try:
-            await self._keeping.keep(record, wanted.content)
+            with self._spans.step("store"):
+                await self._keeping.keep(record, wanted.content)
         except Exception as error:  # noqa: BLE001  # whatever a store raises: no record, no answer
             if isinstance(error, StoreUnavailable):
                 log_error("record not kept", error)
@@ -214,15 +256,17 @@ def deadline_of(options: Options, settings: ServiceSettings) -> int:
     return min(options.deadline_ms or settings.deadline_ms, settings.max_deadline_ms)
 
 
-def wanted_of(item: Item, place: str = "") -> Wanted:
+def wanted_of(item: Item, place: str = "", url_of: Callable[[str, str], MediaUrl] = no_url) -> Wanted:
     """Return what an item of a request wants judged.
 
     Args:
         item: from the wire.
         place: where it stands in the request, such as ``items[3]``, for messages.
+        url_of: reads a URL, or refuses it.
 
     Raises:
-        Problem: it has neither text nor media, or both, or media that are no base64 data.
+        Problem: it has neither text nor media, or both, or media that are neither base64 data nor behind a
+            URL that is fetched.
     """
     where = f"{place}: " if place else ""
     if (item.text is None) == (item.media is None):
@@ -231,21 +275,17 @@ def wanted_of(item: Item, place: str = "") -> Wanted:
     if item.text is not None:
         return Wanted(item.id, item.text)
     assert item.media is not None  # noqa: S101  # one of the two is there
-    return Wanted(item.id, _media_bytes(item.media, where), item.media.name)
+    return _wanted_media(item.id, item.media, where, url_of)
 
 
-def _media_bytes(media: Media, where: str) -> bytes:
+def _wanted_media(id: str | None, media: Media, where: str, url_of: Callable[[str, str], MediaUrl]) -> Wanted:
     if media.url is not None:
-        raise media_url_refused(where)
+        if media.data is not None:
+            raise Problem(Code.BAD_REQUEST, f"{where}`media` has both `data` and `url`", "send one of them")
+        return Wanted(id, b"", media.name, url_of(media.url, where))
     if media.data is None:
         raise Problem(Code.BAD_REQUEST, f"{where}`media` needs `data`", "send the file in base64")
-    return decoded(media.data, where)
-
-
-def media_url_refused(where: str = "") -> Problem:
-    """A URL was sent where data belong; fetching one could reach what the client cannot."""
-    message = f"{where}{Code.MEDIA_URL_REFUSED.meaning}"
-    return Problem(Code.MEDIA_URL_REFUSED, message, "fetch it yourself and send it in base64")
+    return Wanted(id, decoded(media.data, where), media.name)
 
 
 def decoded(data: str, where: str = "") -> bytes:

@@ -35,6 +35,10 @@ class Records(Protocol):
         """Return what was judged, where it is kept."""
         ...
 
+    def check(self) -> None:
+        """Raise ``StoreError`` where nothing could be kept now."""
+        ...
+
     def add_review(self, review: Review) -> Review:
         """Keep what a person says of a decision."""
         ...

@@ -7,14 +7,15 @@ ours and say nothing about what OpenAI's model would have said. Knows nothing ab
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from llm_judge.policy.model import Action, Policy
 from llm_judge.record import DecisionRecord
-from llm_judge.service.judging import Decided, decoded, media_url_refused
+from llm_judge.service.judging import Decided, decoded
+from llm_judge.service.media_url import MediaUrl, no_url
 from llm_judge.service.orders import Wanted
 from llm_judge.service.problems import Code, Problem
 from llm_judge.service.wire import FailMode, Options
@@ -42,7 +43,7 @@ class _Strict(BaseModel):
 
 
 class ImageUrl(_Strict):
-    """A data URL; anything else is refused, since the service does not fetch URLs."""
+    """A data URL; another is refused, unless the service fetches media (then https only)."""
 
     url: str
     detail: str | None = None
@@ -115,11 +116,17 @@ class ModerationReply(BaseModel):
     results: tuple[ModerationResult, ...]
 
 
-def wanted_of_input(request: ModerationRequest) -> list[list[Wanted]]:
+def wanted_of_input(
+    request: ModerationRequest, url_of: Callable[[str, str], MediaUrl] = no_url
+) -> list[list[Wanted]]:
     """Return the contents behind each result: one for each text, or all parts of the one item.
 
+    Args:
+        request: from the wire.
+        url_of: reads a URL that is no data URL, or refuses it.
+
     Raises:
-        Problem: a picture is no data URL.
+        Problem: a picture is neither a data URL nor behind a URL that is fetched.
     """
     if isinstance(request.input, str):
         return [[Wanted(None, request.input)]]
@@ -127,15 +134,15 @@ def wanted_of_input(request: ModerationRequest) -> list[list[Wanted]]:
     if texts:
         return [[Wanted(None, text)] for text in texts]
     parts = [each for each in request.input if not isinstance(each, str)]
-    return [[_part(part, f"input[{i}]: ") for i, part in enumerate(parts)]]
+    return [[_part(part, f"input[{i}]: ", url_of) for i, part in enumerate(parts)]]
 
 
-def _part(part: TextPart | ImagePart, where: str) -> Wanted:
+def _part(part: TextPart | ImagePart, where: str, url_of: Callable[[str, str], MediaUrl]) -> Wanted:
     if isinstance(part, TextPart):
         return Wanted(None, part.text)
     head, comma, data = part.image_url.url.partition(",")
     if not comma or not head.lower().startswith("data:"):
-        raise media_url_refused(where)
+        return Wanted(None, b"", url=url_of(part.image_url.url, where))
     if not head.lower().endswith(";base64"):
         raise Problem(Code.BAD_REQUEST, f"{where}the data URL is not base64", "write data:image/png;base64,…")
     return Wanted(None, decoded(data, where))

@@ -13,6 +13,7 @@ from llm_judge.content.limits import Limits
 from llm_judge.engines.protocol import limits_for
 from llm_judge.service.arms import Arm, Arms
 from llm_judge.service.judges import JudgeKey, Judges
+from llm_judge.service.media_url import MediaUrl
 from llm_judge.service.problems import Code, Problem
 from llm_judge.service.revision import Revision
 from llm_judge.service.wire import Options
@@ -26,11 +27,13 @@ class Wanted:
         id: the caller's name for it, None to name it by its digest.
         data: the bytes of a file, or a text.
         name: file name to show.
+        url: where the bytes are to be fetched; there are no ``data`` until then.
     """
 
     id: str | None
     data: str | bytes
     name: str | None = None
+    url: MediaUrl | None = None
 
     @property
     def content(self) -> bytes:

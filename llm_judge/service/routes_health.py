@@ -24,12 +24,14 @@ async def livez() -> Response:
 
 @router.get("/readyz", response_model=ReadyReply, responses=problems_at(Code.NOT_READY, Code.DRAINING))
 async def readyz(request: Request) -> Response:
-    """Whether the guidelines are verified, the canary came out right and nothing is stopping."""
+    """Whether the guidelines are verified, the canary came out right, records can be kept, nothing stops."""
     service = service_of(request)
     if service.queue.draining:
         raise Problem(Code.DRAINING, "the service is stopping", retry_after=5)
     if service.health.wrong is not None:
         raise Problem(Code.NOT_READY, service.health.wrong, retry_after=5)
+    if (wrong := await service.store.look()) is not None:
+        raise Problem(Code.NOT_READY, wrong, retry_after=5)
     guidelines, info = service.judges.guidelines, service.judges.engine.info
     return json_answer(
         {
@@ -46,5 +48,6 @@ async def readyz(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Metrics for Prometheus."""
     service = service_of(request)
-    service.metrics.ready(service.health.wrong is None and not service.queue.draining)
+    fit = service.health.wrong is None and service.store.wrong is None
+    service.metrics.ready(fit and not service.queue.draining)
     return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

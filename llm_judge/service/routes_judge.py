@@ -61,7 +61,7 @@ async def judge_batch(request: Request) -> Response:
 
 
 async def _judge(service: Service, request: Request, body: bytes) -> Response:
-    asked_for, wanted = await _one_request(body, request)
+    asked_for, wanted = await _one_request(body, request, service)
     with service.arms.in_hand() as arms:
         orders = orders_of(asked_for, [[wanted]], arms)
         spend(request, 1)
@@ -81,7 +81,8 @@ async def _judge_batch(service: Service, request: Request, body: bytes) -> Respo
         raise Problem(Code.BAD_REQUEST, told, "send several requests")
     with service.arms.in_hand() as arms:
         orders_of(asked_for, [], arms)  # policies and overlays that are not there come before wrong items
-        wanted = [wanted_of(item, f"items[{i}]") for i, item in enumerate(asked_for.items)]
+        url_of = service.judging.url_of
+        wanted = [wanted_of(item, f"items[{i}]", url_of) for i, item in enumerate(asked_for.items)]
         orders = orders_of(asked_for, [[each] for each in wanted], arms)
         spend(request, len(wanted))
         work = service.judging.decide(orders, deadline_of(asked_for, service.settings))
@@ -97,11 +98,11 @@ async def _judge_batch(service: Service, request: Request, body: bytes) -> Respo
     return json_answer({"request_id": request_id, "decided": done, "failed": len(failed), "results": rows})
 
 
-async def _one_request(body: bytes, request: Request) -> tuple[JudgeRequest, Wanted]:
+async def _one_request(body: bytes, request: Request, service: Service) -> tuple[JudgeRequest, Wanted]:
     """Read a request in either of its two forms."""
     if media_type(request) != "multipart/form-data":
         asked_for = parsed(body, JudgeRequest, request)
-        return asked_for, wanted_of(asked_for)
+        return asked_for, wanted_of(asked_for, url_of=service.judging.url_of)
     fields = await form(body, request)
     try:
         return await _one_form(fields, request)

@@ -50,7 +50,7 @@ async def moderations(request: Request) -> Response:
 async def _moderate(service: Service, request: Request, body: bytes) -> Response:
     asked_for = parsed(body, ModerationRequest, request)
     options = asked_for.llm_judge or _PLAIN
-    wanted = wanted_of_input(asked_for)
+    wanted = wanted_of_input(asked_for, service.judging.url_of)
     flat = [each for item in wanted for each in item]
     most = min(service.settings.batch_items, service.settings.queue_items)
     if len(flat) > most:

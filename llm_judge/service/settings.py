@@ -27,6 +27,9 @@ class ServiceSettings:
         max_deadline_ms: longest deadline a request may name.
         drain_seconds: how long requests in hand may take after a stop was asked for.
         recheck_seconds: between two canaries while the engine fails.
+        fetch_media: whether media are fetched from URLs.
+        fetch_hosts: the only hosts to fetch from, where any are given; ``.example.com`` is all below it.
+        fetch_seconds: how long one fetch may take, with its look-up.
         shadow_items: contents that wait for the other revision; more are dropped.
         drift_items: last answers whose drift is measured.
         open_admin: whether ``/v1/admin`` answers without API keys; for loopback only.
@@ -44,6 +47,9 @@ class ServiceSettings:
     max_deadline_ms: int = 600_000
     drain_seconds: int = 30
     recheck_seconds: float = 5.0
+    fetch_media: bool = False
+    fetch_hosts: tuple[str, ...] = ()
+    fetch_seconds: float = 10.0
     shadow_items: int = 64
     drift_items: int = 5000
     open_admin: bool = True

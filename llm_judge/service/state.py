@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
@@ -21,6 +21,7 @@ from llm_judge.service.judges import Judges
 from llm_judge.service.judging import Judging
 from llm_judge.service.keeping import Records
 from llm_judge.service.keys import KeyRing
+from llm_judge.service.media_fetch import MediaFetcher
 from llm_judge.service.metrics import Metrics
 from llm_judge.service.quotas import Quotas
 from llm_judge.service.revision import Revision, RunningEngine
@@ -28,6 +29,8 @@ from llm_judge.service.rollout.metrics import RolloutMetrics
 from llm_judge.service.rollout.reload import Reloader
 from llm_judge.service.rollout.rollout import Rollout, RolloutPlan
 from llm_judge.service.settings import ServiceSettings
+from llm_judge.service.spans import Spans
+from llm_judge.service.store_health import StoreHealth
 
 _IN_PROCESS = ("local",)  # engines that take the cores from each other
 
@@ -49,6 +52,9 @@ class Service:
     keys: KeyRing | None
     records: Records | None
     rollout: Rollout
+    spans: Spans
+    fetcher: MediaFetcher | None
+    store: StoreHealth
     quotas: Quotas = field(default_factory=Quotas)
     answers: Answers = field(default_factory=Answers)
 
@@ -67,14 +73,18 @@ class Service:
         self.arms.close(self.settings.drain_seconds)
         self.judging.close()
         self.rollout.close()
+        if self.fetcher is not None:
+            self.fetcher.close()
+        self.spans.close()
 
 
 class _Engines:
     """Starts the queues of engines, and says what they have in common."""
 
-    def __init__(self, settings: ServiceSettings, metrics: Metrics) -> None:
+    def __init__(self, settings: ServiceSettings, metrics: Metrics, spans: Spans) -> None:
         self._settings = settings
         self._metrics = metrics
+        self._spans = spans
         self.arms: ArmsInForce | None = None
         self.health: Health | None = None
         self.admission = Admission(settings.queue_items, self._seconds, self.depth, self._on_error)
@@ -86,6 +96,7 @@ class _Engines:
             lambda error: self._answered(engine, error),
             lambda: self._may_spare(engine),
             self._seconds(),
+            self._spans,
         )
         queue.start()
         return RunningEngine(engine, queue)
@@ -128,6 +139,8 @@ def build(
     candidate: Judges | None = None,
     plan: RolloutPlan | None = None,
     reference: Reference | None = None,
+    spans: Spans | None = None,
+    fetching: Callable[[ServiceSettings, Bodies, Metrics], MediaFetcher] = MediaFetcher,
 ) -> Service:
     """Join the parts and start the engines' threads.
 
@@ -140,10 +153,13 @@ def build(
         candidate: a revision on trial; of the same engine, or of one of its own.
         plan: how it is tried, and where revisions come from.
         reference: what the drift of answers is measured against; None does not measure it.
+        spans: told of every step; None tells nobody.
+        fetching: makes what fetches media, where the settings say that any are fetched.
     """
     settings, plan = settings or ServiceSettings(), plan or RolloutPlan()
     metrics = Metrics()
-    engines = _Engines(settings, metrics)
+    spans = spans or Spans()
+    engines = _Engines(settings, metrics, spans)
     metrics.waiting(engines.depth)
     arms = engines.arms = ArmsInForce(_arms(engines, judges, candidate, plan))
     health = engines.health = Health(arms, canaries)
@@ -163,10 +179,23 @@ def build(
     rollout = Rollout(arms, plan, RolloutMetrics(metrics.registry), settings.shadow_items, changed)
     rollout.reload_with(lambda done: Reloader(arms, plan.sources, engines.start, canaries, done))
     watchers = (*rollout.watchers(), *(() if drift is None else (drift,)))
-    judging = Judging(engines.admission, settings, metrics, records, watchers)
     bodies = Bodies(settings)
+    fetcher = fetching(settings, bodies, metrics) if settings.fetch_media else None
+    judging = Judging(engines.admission, settings, metrics, records, watchers, spans, fetcher)
     return Service(
-        settings, arms, engines.admission, judging, metrics, health, bodies, keys, records, rollout
+        settings,
+        arms,
+        engines.admission,
+        judging,
+        metrics,
+        health,
+        bodies,
+        keys,
+        records,
+        rollout,
+        spans,
+        fetcher,
+        StoreHealth(records),
     )
 
 

@@ -39,7 +39,8 @@ class Media(_Request):
         default=None, description="A file name to show in messages; never opened."
     )
     url: Annotated[str, Field(max_length=4096)] | None = Field(
-        default=None, description="Refused: the service does not fetch URLs."
+        default=None,
+        description="Where the file is (https), in place of `data`; refused where media are not fetched.",
     )
 
 
