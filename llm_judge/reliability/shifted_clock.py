@@ -10,6 +10,7 @@ directory; without it the clock is right.
 from __future__ import annotations
 
 import datetime as datetimes
+import runpy
 import time
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,4 @@ def shift() -> None:
 
 if __name__ == "__main__":
     shift()
-    from llm_judge.cli.main import main
-
-    main()
+    runpy.run_module("llm_judge", run_name="__main__")  # the whole program, as its own process would start it
