@@ -52,7 +52,7 @@ def told(result: Result) -> str:
         f"{counts.lost} lost, {counts.duplicated} duplicated, {counts.wrong_typed} wrong-typed, "
         f"{counts.unanswered} without an answer, {counts.left} left, {counts.fail_modes} fail modes "
         f"({result.fail_modes_counted} counted), back after {result.recovered_s} s, "
-        f"{dict(counts.errors)} {dict(result.notes)} {result.seconds} s"
+        f"{counts.errors} {dict(result.notes)} {result.seconds} s"
     )
     wrong = "" if result.good else f"  NOT AS IT MUST BE: {counts.wrong}, exit code {result.exit_code}, "
     return line + (wrong and f"{wrong}chain whole {result.chain_whole}, {result.tracebacks} tracebacks")

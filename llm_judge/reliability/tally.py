@@ -60,7 +60,7 @@ class Tally:
     unanswered: int = 0
     left: int = 0
     fail_modes: int = 0
-    errors: Counter[str] = field(default_factory=Counter)
+    errors: dict[str, int] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
 
     @property
@@ -117,7 +117,7 @@ def _settle(sent: Sent, found: Tally) -> str | None:
 
 def _settle_error(answer: Answer, found: Tally) -> None:
     error = ProblemReply.model_validate_json(answer.body).error
-    found.errors[error.code] += 1
+    found.errors[error.code] = found.errors.get(error.code, 0) + 1
     if error.fail_mode is not None:
         found.fail_modes += 1
     if answer.status >= _OUR_FAULT and (error.fail_mode is None or error.fail_mode.action != ON_ERROR):

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from llm_judge.reliability import chaos, load
+from llm_judge.reliability.figures_file import machine
+from llm_judge.reliability.page import page
 from llm_judge.reliability.scene import play
 
 
@@ -18,6 +20,10 @@ def test_a_fault_loses_doubles_and_mistypes_nothing(name: str) -> None:
     result = asyncio.run(play(fault, share=0.2))
     assert result.good, chaos.told(result)
     assert result.tally.kept >= 60 and result.tally.fail_modes
+    text = page(
+        {"chaos": {"command": "c", "machine": machine(), "not_run": {}, "results": [result.as_json()]}}
+    )
+    assert f"| {name} | {result.tally.sent:,} | {result.tally.decided:,} |" in text
     if name == "disk-full":
         assert result.tally.errors.keys() == {"record_not_kept"}
     if name == "clock-jump":
