@@ -51,9 +51,9 @@ class Thresholds:
     """
 
     fires_at: float = 0.7
-    clear_below: float = 0.15
+    clear_below: float = 0.2
     min_label_mass: float = 0.5
-    area_gate: float = 0.15
+    area_gate: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)

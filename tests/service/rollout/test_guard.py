@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from serving import FIRES_ON, UNSURE_ON
 from trying import milder, scripted, service_with
@@ -74,6 +76,14 @@ def test_only_what_a_revision_can_help_counts_against_it(service: Service, code:
     for _ in range(10):
         guard.answered(way(service, Arm.CANDIDATE), Problem(code, "x"), 0.1)
     assert service.arms.now.share == share
+
+
+def test_what_went_out_of_force_meanwhile_counts_for_nobody(service: Service) -> None:
+    guard = Guard(service.arms, RollbackLimits(minimum=5))
+    gone = replace(way(service, Arm.CANDIDATE), revision=service.arms.now.stable)
+    for _ in range(10):
+        guard.answered(gone, Problem(Code.ENGINE_FAILED, "x"), 0.1)
+    assert service.arms.now.share == 50
 
 
 def test_limits_are_read_by_name() -> None:

@@ -140,6 +140,9 @@ def test_where_the_candidate_fails_the_stable_revision_answers() -> None:
         metrics = client.get("/metrics").text
         assert 'judge_arm_items_total{arm="candidate",outcome="failed"} 1.0' in metrics
         assert 'judge_arm_decisions_total{action="remove",arm="stable"} 1.0' in metrics
+        items = [{"text": f"{FIRES_ON} {number}"} for number in range(6)]
+        assert client.post("/v1/judge/batch", json={"items": items}).json()["decided"] == 6
+        assert client.get("/readyz").status_code == 200  # the stable revision can judge
         assert client.post("/v1/judge", json={"text": FAILS_ON}).status_code == 503  # both fail
 
 
