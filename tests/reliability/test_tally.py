@@ -25,6 +25,7 @@ def decision(id: str, known: Known, **changes: Any) -> dict[str, Any]:
     """A reply as the service would give it."""
     empty: dict[str, Any] = {"item": {}, "decision": {}, "policies": {}, "run": {}, "timings_ms": {}}
     lists: dict[str, Any] = {"verdicts": [], "areas": [], "overlays": []}
+    run = {"arm": "stable", "revision": "1.0.0"}
     said = {
         "request_id": "r",
         "decision_id": id,
@@ -33,7 +34,7 @@ def decision(id: str, known: Known, **changes: Any) -> dict[str, Any]:
         "verdicts_clear": 0,
     }
     fail_mode = FAIL_MODE if known.undecided else None
-    return {**empty, **lists, **said, "undecided": known.undecided, "fail_mode": fail_mode, **changes}
+    return {**empty, **lists, **run, **said, "undecided": known.undecided, "fail_mode": fail_mode, **changes}
 
 
 def error(fail_mode: Any = FAIL_MODE) -> dict[str, Any]:
