@@ -156,19 +156,28 @@ def read_outcomes(folder: Path) -> list[ItemOutcome]:
     """Return the outcomes of a finished run, in order.
 
     Raises:
-        UsageError: the run is not finished, or its file is damaged.
+        UsageError: it is no run folder, the run is not finished, or its file is damaged.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = folder / OUTCOMES
     if not path.is_file():
+        _check_is_run(folder)
         raise UsageError(f"the run in `{folder}` is not finished", "go on with the same command and --resume")
     try:
         rows = pq.read_table(path).to_pylist()
         return [outcome_from_json(row) for row in rows]
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"`{path}` is damaged", "run it again") from error
+
+
+def _check_is_run(folder: Path) -> None:
+    if (folder / MANIFEST).is_file():
+        return
+    inside = sorted(str(found.parent) for found in folder.glob(f"*/{MANIFEST}"))
+    hint = f"a run of several suites has a folder for each: {', '.join(inside)}" if inside else ""
+    raise UsageError(f"`{folder}` is no eval run", hint or "give a folder made by `llm-judge eval run`")
 
 
 def write_outcomes(outcomes: Sequence[ItemOutcome], path: Path) -> None:

@@ -60,7 +60,7 @@ def test_data_writes_a_folder_and_says_what_is_in_it(folder: Path, llm_judge: Ca
         (("wrong.yaml", "--data", "sets", "--out", "out"), "wrong.yaml:3:1"),
         (("none.yaml", "--data", "sets", "--out", "out"), "none.yaml"),
         (("my.yaml", "--data", "sets", "--out", "my.yaml"), "cannot write `my.yaml`"),
-        (("my.yaml", "--data", "sets", "--out", "out", "--misses", "empty"), "is not finished"),
+        (("my.yaml", "--data", "sets", "--out", "out", "--misses", "empty"), "is no eval run"),
         (("my.yaml", "--data", "sets", "--out", "out", "--overrides", "my.yaml"), "line 1 is not JSON"),
     ],
 )

@@ -114,6 +114,11 @@ def test_what_does_not_fit_together_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_run_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no eval run"):
         read_manifest(tmp_path / "nowhere")
+    (tmp_path / "runs" / "core-text").mkdir(parents=True)
+    (tmp_path / "runs" / "core-text" / MANIFEST).write_text("{}")
+    with pytest.raises(UsageError, match="no eval run") as raised:
+        read_outcomes(tmp_path / "runs")
+    assert str(tmp_path / "runs" / "core-text") in str(raised.value.hint)
     (tmp_path / OUTCOMES).write_bytes(b"PAR1 but not really")
     with pytest.raises(UsageError, match="damaged"):
         read_outcomes(tmp_path)

@@ -60,7 +60,7 @@ def test_a_run_on_held_out_rows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no item of the run") as caught:
         misses(run(tmp_path, "0" * 64, said(Kind.AREA, "a/b", 0.2)), ROWS)
     assert "`split` is `train`" in str(caught.value.hint)
-    with pytest.raises(UsageError, match="not finished"):
+    with pytest.raises(UsageError, match="no eval run"):
         misses(tmp_path / "nothing", ROWS)
 
 
