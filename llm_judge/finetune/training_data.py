@@ -130,7 +130,7 @@ def _train_files(
 ) -> dict[str, list[TrainingRow]]:
     """Compile and balance; what is left out is counted in ``selected``."""
     compiler, found = _compiled(recipe, recipe.seed, reader, policies, selected, "train", progress)
-    reads, explanations, pairs = found.reads, found.explanations, found.pairs
+    reads, explanations, real = found.reads, found.explanations, []
     for each in selected.disagreements:
         try:
             row = compiler.corrected(each)
@@ -139,7 +139,8 @@ def _train_files(
         if row is None:
             selected.left_out["correction that no prompt asks about", each.row.source] += 1
         else:
-            pairs.append(row)
+            real.append(row)
+    pairs = [*real, *found.pairs]  # where one of each is alike, what a judge really got wrong stays
     draw = random.Random(recipe.seed)
     caps = Caps(recipe.answer_ratio, recipe.single_answer, recipe.per_area_language)
     reads, left_out = consistent(reads)

@@ -18,6 +18,7 @@ class FollowingEngine:
     """Answers every question with the label that ``answer`` gives for it and the body."""
 
     special_tokens = ()
+    vision = None
     info = EngineInfo("following", "words", "0" * 64, None, "float32", 8192)
 
     def __init__(self, answer: Answer) -> None:

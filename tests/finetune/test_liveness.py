@@ -31,6 +31,7 @@ class ProbedEngine:
     """Says yes with the probability that ``answers`` gives, and little else."""
 
     special_tokens = ()
+    vision = None
     info = EngineInfo("probed", "words", "0" * 64, None, "float32", 8192)
 
     def __init__(self, answers: Answers, mass: float = 0.99) -> None:
