@@ -142,7 +142,8 @@ class ScriptedEngine:
         yield
         if not bodies:
             return
-        time.sleep(max(0.0, began + self.delay_ms / 1000 - time.monotonic()))
+        if (left := began + self.delay_ms / 1000 - time.monotonic()) > 0:
+            time.sleep(left)
         if self.log is not None:
             line = json.dumps({"began": began, "ended": time.monotonic(), "bodies": list(bodies)})
             with self.log.open("a", encoding="utf-8") as stream:
