@@ -10,12 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 import llm_judge
 from llm_judge.durable import replace_file
-from llm_judge.errors import UsageError
+from llm_judge.json_file import read_json
 from llm_judge.reliability.page import page
 
 _MIB = 1024 * 1024
+_FIGURES = TypeAdapter(dict[str, Any])
 
 
 def machine() -> dict[str, Any]:
@@ -60,10 +63,4 @@ def read(file: Path) -> dict[str, Any]:
     """Return what the file holds; nothing where there is none."""
     if not file.exists():
         return {}
-    try:
-        found = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"`{file}` cannot be read: {error}", "remove it, and measure again") from None
-    if not isinstance(found, dict):
-        raise UsageError(f"`{file}` holds no figures", "remove it, and measure again")
-    return found
+    return read_json(file, _FIGURES, "a file of figures", "remove it, and measure again")

@@ -21,7 +21,7 @@ from llm_judge.engines.vllm_server import server as server_module
 from llm_judge.engines.vllm_server.server import Patience, State, VllmServer
 from llm_judge.errors import EngineUnavailable
 
-FAKE = Path(__file__).with_name("fake_vllm.py")
+FAKE = Path(__file__).with_name("server_stand_in.py")
 QUICK = Patience(
     start_s=30, check_s=0.1, hang_s=1, first_wait_s=0.05, longest_wait_s=0.1, tries=2, stop_s=2, tell_s=0.5
 )

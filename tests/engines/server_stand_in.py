@@ -1,6 +1,6 @@
 """A program that speaks as much of vLLM as its supervisor needs, and dies or hangs when told to.
 
-``fake_vllm.py PORT FOLDER [late|dies_at_start]``: it starts a process of its own, notes both process
+``server_stand_in.py PORT FOLDER [late|dies_at_start]``: it starts a process of its own, notes both process
 numbers and its environment in FOLDER, and answers until ``/die``, ``/hang`` or ``/engine_dies`` is asked for.
 With a file ``broken`` in FOLDER it ends at once.
 """
