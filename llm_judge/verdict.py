@@ -51,9 +51,9 @@ class Thresholds:
     """
 
     fires_at: float = 0.7
-    clear_below: float = 0.2
+    clear_below: float = 0.26
     min_label_mass: float = 0.5
-    area_gate: float = 0.3
+    area_gate: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,8 @@ from llm_judge.verdict import yes_probability
 
 FAR_AREAS = 3  # areas known not to apply that are asked of one row
 RESAMPLES = 500
-GATES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
-CLEAR_BELOW = (0.1, 0.15, 0.2, 0.3)
+GATES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
+CLEAR_BELOW = (0.1, 0.15, 0.2, 0.22, 0.24, 0.26, 0.28, 0.3)
 FIRES_AT = (0.5, 0.6, 0.7, 0.8)
 WINDOW_TOKENS = 256
 
