@@ -181,6 +181,14 @@ def test_a_server_that_stays_busy_is_told_so_at_the_deadline(start: Open, fake: 
     assert engine.read([request(questions=1)])
 
 
+def test_a_server_that_is_busy_past_the_deadline_is_not_waited_for(start: Open, fake: FakeVllm) -> None:
+    engine = start(fake, deadline=20)
+    fake.faults.append("busy for long")
+    with pytest.raises(EngineUnavailable, match="is busy"):
+        engine.read([request(questions=1)])
+    assert len(fake.asked) == 1
+
+
 def test_one_failure_cancels_what_is_still_in_flight(start: Open, fake: FakeVllm) -> None:
     engine = start(fake)
     fake.faults.extend(["hang", "hang", "garbage"])

@@ -63,6 +63,14 @@ def test_a_record_says_what_is_known_and_no_more(chat: Path) -> None:
     assert vouched.model_digest == "c" * 64
 
 
+def test_no_proxy_of_the_environment_sees_content(chat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert opened(FakeVllm(), chat=chat).model == MODEL
+
+
 def test_another_root_is_another_model(chat: Path) -> None:
     moved = FakeVllm()
     moved.cards[0]["root"] = "/srv/judge-new"

@@ -205,6 +205,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif fault == "busy":
             self.send_bytes(503, b"{}", {"Retry-After": "0"})
+        elif fault == "busy for long":
+            self.send_bytes(503, b"{}", {"Retry-After": "30"})
         elif fault == "endless":
             self.send_bytes(200, b" " * (20 << 20))
         elif fault.isdigit():

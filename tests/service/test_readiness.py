@@ -63,6 +63,17 @@ def test_many_who_ask_share_one_look() -> None:
     assert shelf.looks == 1
 
 
+def test_who_asks_while_a_look_is_under_way_hears_what_it_finds() -> None:
+    shelf: Any = Shelf()
+    shelf.lost = True
+
+    async def ask() -> list[str | None]:
+        health = StoreHealth(shelf, seconds=60)
+        return await asyncio.gather(*(health.look() for _ in range(9)))
+
+    assert None not in asyncio.run(ask())
+
+
 def test_a_look_grows_old_and_one_who_leaves_does_not_end_it() -> None:
     shelf: Any = Shelf()
     shelf.lost = True
